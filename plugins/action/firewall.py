@@ -1,0 +1,24 @@
+# Copyright: (c) 2026, tenantnet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Give a hub its firewall."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.action import PlanAction
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.run import Run
+
+
+class ActionModule(PlanAction):
+    """Runs the module of the same name with the hub's slice."""
+
+    deploys = True
+
+    def act(self, run: Run, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Fill in the ruleset and the declared uplinks."""
+        hub = run.slice("hub", self.host(task_vars))
+        if hub is None:
+            return {"changed": False, "skipped": True, "msg": "this host is no hub of the fabric"}
+        return self.module("firewall", {"ruleset": hub["firewall"], "uplinks": hub["uplinks"]}, task_vars)

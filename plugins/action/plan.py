@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, tenantnet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compile the plan, run the policy tests, show what would change, and refuse what nobody asked for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.action import COLLECTION, PlanAction
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.run import Run, RunError
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.guards import change_lines, refused
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.overview import changes
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.text import table
+
+# More changes than a reader takes in are counted, not listed; the artifact has them all.
+_LINES_LIMIT = 60
+
+
+class ActionModule(PlanAction):
+    """Works on the controller; a hub is only asked what it has deployed."""
+
+    def act(self, run: Run, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Compare the plan with what the hub has, show it once a run, and stop before anything is touched."""
+        overview = run.slice("overview")
+        base, reason = self._base(task_vars)
+        found = None if base is None else changes(base, overview)
+        plan = {**overview, "changes": found, "changes_reason": reason}
+        if run.first_time("plan"):
+            self.artifact("plan.json", plan, task_vars)
+            if self._task.args.get("show", True):
+                self._print(plan, task_vars)
+        self._prepare(run)
+        stop = refused(
+            found or [],
+            self.names("wireguard_allow_removal", task_vars),
+            self.names("wireguard_allow_renumber", task_vars),
+        )
+        if stop:
+            raise RunError("\n".join(["nothing was changed:", *stop]))
+        return {"changed": False, "msg": _summary(plan)}
+
+    def _base(self, task_vars: dict[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+        """Return the overview to compare with, or the reason why there is none."""
+        path = self._templar.template(task_vars.get("wireguard_plan_base") or "")
+        if path:
+            try:
+                with open(str(path), encoding="utf-8") as file:
+                    return dict(json.load(file)), None
+            except (OSError, ValueError) as error:
+                raise RunError(f"wireguard_plan_base: {path}: cannot be read: {error}") from error
+        if self.host(task_vars) not in task_vars["groups"].get(task_vars.get("wireguard_hubs_group", "wireguard_hubs"), ()):
+            return None, "no hub is part of this run"
+        try:
+            result = self._execute_module(
+                module_name=f"{COLLECTION}.deployed", module_args={"state": "read"}, task_vars=task_vars
+            )
+        except (AnsibleConnectionFailure, AnsibleError) as error:
+            return None, f"the hub cannot be reached: {str(error).splitlines()[0]}"
+        if result.get("unreachable") or result.get("failed"):
+            return None, f"the hub does not say what it has deployed: {result.get('msg', 'no reason given')}"
+        overview = result.get("overview")
+        # A hub that answers and has nothing is compared with nothing: everything would be added.
+        return (dict(overview) if overview else {}), None
+
+    def _print(self, plan: dict[str, Any], task_vars: dict[str, Any]) -> None:
+        """Show the plan, or what a JMESPath query finds in it."""
+        query = self._templar.template(task_vars.get("wireguard_query") or "")
+        if query:
+            self._display.display(json.dumps(_search(str(query), plan), indent=1))
+            return
+        keys = ("segment", "subnet", "subnet_v6", "interface", "listen_port", "table", "hub")
+        rows = [[item[key] for key in keys] for item in plan["allocations"]]
+        lines = ["", f"Fabric {plan['fabric']}: segments", *table(keys, rows)]
+        lines += ["", "Who may open connections to what", *_reachability(plan)]
+        lines += ["", "Policy tests", *_tests(plan)]
+        lines += ["", "What would change on the hub", *_changes(plan), ""]
+        for line in lines:
+            self._display.display(line)
+
+
+def _search(query: str, data: Any) -> Any:
+    """Run a JMESPath query."""
+    import jmespath
+
+    try:
+        return jmespath.search(query, data)
+    except jmespath.exceptions.JMESPathError as error:
+        raise RunError(f"wireguard_query: {query!r}: {error}") from error
+
+
+def _reachability(plan: dict[str, Any]) -> list[str]:
+    """Return the table of who reaches what."""
+    items = plan["reachability"]
+    rows = [[item["from"], item["to"], ", ".join(item["ports"]), item["policy"]] for item in items[:_LINES_LIMIT]]
+    more = [f"... and {len(items) - _LINES_LIMIT} more in plan.json"] if len(items) > _LINES_LIMIT else []
+    return [*table(("from", "to", "ports", "policy"), rows), *more]
+
+
+def _tests(plan: dict[str, Any]) -> list[str]:
+    """Return the results of the policy tests."""
+    if not plan["tests"]:
+        return ["none are declared (wireguard_policy_tests)"]
+    return [f"{test['result']}: {test['name']}" + (f": {test['reason']}" if test["reason"] else "") for test in plan["tests"]]
+
+
+def _changes(plan: dict[str, Any]) -> list[str]:
+    """Return what would change, or why that is not known."""
+    if plan["changes"] is None:
+        return [f"not known: {plan['changes_reason']}"]
+    lines = change_lines(plan["changes"])
+    more = [f"... and {len(lines) - _LINES_LIMIT} more in plan.json"] if len(lines) > _LINES_LIMIT else []
+    return [*lines[:_LINES_LIMIT], *more] or ["nothing"]
+
+
+def _summary(plan: dict[str, Any]) -> str:
+    """Say in one sentence what the plan is."""
+    count = "unknown" if plan["changes"] is None else str(len(plan["changes"]))
+    return f"{len(plan['allocations'])} segments, {len(plan['peers'])} peers, {len(plan['tests'])} policy tests pass, changes: {count}"

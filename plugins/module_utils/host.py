@@ -1,0 +1,171 @@
+# Copyright: (c) 2026, tenantnet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Running commands and writing files on a host: the only two ways in which drivers change anything.
+
+Both go through one `Host`, so that tests can watch, fail or stop every single change.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import tempfile
+from typing import Dict, List, Optional, Sequence, Tuple
+
+
+class HostError(Exception):
+    """Something on the host could not be read or changed; the message says what and what to do."""
+
+
+class Host:
+    """A host's commands and files, with a root that tests may move.
+
+    check: predict only; whoever changes something asks `applies` first.
+    """
+
+    def __init__(self, check: bool = False, root: str = "/") -> None:
+        """Remember whether this run only predicts, and below which folder files are."""
+        self.check = check
+        self.root = root
+        self.diffs: List[Dict[str, str]] = []
+        self.changes: List[str] = []
+
+    def path(self, path: str) -> str:
+        """Return where an absolute path really is."""
+        return os.path.join(self.root, path.lstrip("/"))
+
+    def run(self, argv: Sequence[str], stdin: Optional[str] = None) -> str:
+        """Run a command and return its output; secrets travel by `stdin`, never by `argv`.
+
+        Raises HostError with the command and its error output when it is missing or fails.
+        """
+        code, output, errors = self.attempt(argv, stdin)
+        if code:
+            raise HostError("%s: failed with status %d: %s" % (" ".join(argv), code, errors.strip() or output.strip()))
+        return output
+
+    def attempt(self, argv: Sequence[str], stdin: Optional[str] = None) -> Tuple[int, str, str]:
+        """Run a command that may fail; return its status, output and errors (127: there is no such command)."""
+        environment = dict(os.environ, LC_ALL="C.UTF-8", PATH="/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin")
+        # A command without input gets an empty one: wg reads standard input where a file says /dev/stdin.
+        try:
+            done = subprocess.run(
+                list(argv), input=stdin or "", universal_newlines=True, capture_output=True, env=environment, check=False
+            )
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.EACCES):
+                return 127, "", "%s: %s" % (argv[0], os.strerror(error.errno))
+            raise HostError("%s: %s" % (argv[0], error)) from error
+        return done.returncode, done.stdout, done.stderr
+
+    def has_command(self, name: str) -> bool:
+        """Tell whether a command is installed."""
+        folders = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
+        return any(os.access(os.path.join(folder, name), os.X_OK) for folder in folders)
+
+    def read(self, path: str) -> Optional[str]:
+        """Return a file's text, or None where there is no such file.
+
+        Raises HostError where it cannot be read.
+        """
+        try:
+            with open(self.path(path), encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise HostError("%s: cannot be read: %s" % (path, error)) from error
+
+    def list_folder(self, path: str) -> List[str]:
+        """Return the names in a folder, sorted; none where there is no folder."""
+        try:
+            return sorted(os.listdir(self.path(path)))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise HostError("%s: cannot be read: %s" % (path, error.strerror)) from error
+
+    def applies(self, what: str) -> bool:
+        """Record a change; tell whether it is to be made (False in check mode)."""
+        self.changes.append(what)
+        return not self.check
+
+    def make_folder(self, path: str, mode: int) -> None:
+        """Make a folder of ours with a mode; its parents must be the distribution's."""
+        try:
+            os.makedirs(self.path(path), mode=mode, exist_ok=True)
+            if os.stat(self.path(path)).st_mode & 0o777 != mode:
+                os.chmod(self.path(path), mode)
+        except OSError as error:
+            raise HostError("%s: the folder cannot be made: %s" % (path, error.strerror)) from error
+
+    def write(self, path: str, text: str, mode: int) -> None:
+        """Write a file: complete or not at all, with its mode from the first byte, and on the disk.
+
+        The folder must exist. Raises HostError with the old file untouched.
+        """
+        target = self.path(path)
+        folder = os.path.dirname(target)
+        temporary = ""
+        try:
+            # mkstemp makes the file 0600: a secret is never readable by others, not even before it is whole.
+            descriptor, temporary = tempfile.mkstemp(prefix=".%s." % os.path.basename(target), dir=folder)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fchmod(file.fileno(), mode)
+                os.fsync(file.fileno())
+            os.rename(temporary, target)
+            temporary = ""
+            self._sync_folder(folder)
+        except OSError as error:
+            raise HostError("%s: cannot be written: %s; the old file is untouched" % (path, error.strerror)) from error
+        finally:
+            if temporary:
+                self._unlink(temporary)
+
+    def ensure_file(self, path: str, text: str, mode: int, secret: bool = False, folder_mode: int = 0o755) -> bool:
+        """Make a file have this text and mode; record the change and its diff, and return whether it differed.
+
+        secret: the diff shows only that the file differs.
+        """
+        before = self.read(path)
+        if before == text and os.stat(self.path(path)).st_mode & 0o777 == mode:
+            return False
+        if secret:
+            shown = ("" if before is None else "(secret)\n", "(new secret)\n")
+        else:
+            shown = (before or "", text)
+        self.diffs.append({"before_header": path, "after_header": path, "before": shown[0], "after": shown[1]})
+        if self.applies("write %s" % path):
+            self.make_folder(os.path.dirname(path), folder_mode)
+            self.write(path, text, mode)
+        return True
+
+    def ensure_absent(self, path: str) -> bool:
+        """Remove a file; return whether there was one."""
+        if not os.path.lexists(self.path(path)):
+            return False
+        if self.applies("remove %s" % path):
+            self._unlink(self.path(path))
+            self._sync_folder(os.path.dirname(self.path(path)))
+        return True
+
+    @staticmethod
+    def _unlink(path: str) -> None:
+        """Remove a file that may be gone already."""
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+
+    @staticmethod
+    def _sync_folder(folder: str) -> None:
+        """Put a folder's names on the disk: a rename is only durable then."""
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

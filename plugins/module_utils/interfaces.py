@@ -1,0 +1,319 @@
+# Copyright: (c) 2026, tenantnet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All WireGuard interfaces of a host that are ours, reconciled at once.
+
+Order is safety: every file is written before anything live changes, a key before it is used, and an
+interface that stands is changed in place, never restarted. Only an interface that does not stand is started,
+by its own wg-quick@ unit, which refuses without the firewall.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+
+from ansible_collections.tenantnet.wireguard.plugins.module_utils import iproute, keys, wireguard
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.iproute import Route
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.units import (
+    FIREWALL,
+    FOLDER,
+    ROUTING,
+    ensure_enabled,
+    ensure_started,
+    read_units,
+    reload_manager,
+    stop_and_disable,
+)
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.wireguard import Device, Peer
+
+CONFIGURATION_FOLDER = "/etc/wireguard"
+BATCH_FOLDER = "/etc/tenantnet/interfaces"
+MARKER = "# Managed by tenantnet.wireguard: "
+_DROP_IN = """\
+# Managed by tenantnet.wireguard: changes are overwritten.
+[Unit]
+# Wants, not Requires: a restart of these must not restart the tunnel; PreUp checks what must stand.
+Wants={units}
+After={units}
+"""
+
+
+class Wanted(NamedTuple):
+    """An interface as a plan wants it."""
+
+    name: str
+    about: str
+    key: str
+    listen_port: int
+    mtu: int
+    addresses: Tuple[str, ...]
+    routes: Tuple[Route, ...]
+    peers: Dict[str, Peer]
+    guarded: bool
+
+
+class Live(NamedTuple):
+    """What the host has: WireGuard's state, and every interface's MTU, addresses and our routes."""
+
+    devices: Dict[str, Device]
+    mtus: Dict[str, int]
+    addresses: Dict[str, Set[str]]
+    routes: Set[Route]
+
+
+def read_wanted(item: Dict[str, Any]) -> Wanted:
+    """Read one interface of a plan."""
+    peers = {
+        str(peer["public_key"]): Peer(
+            str(peer["public_key"]),
+            frozenset(str(block) for block in peer["allowed_ips"]),
+            str(peer.get("endpoint") or ""),
+            int(peer.get("keepalive") or 0),
+        )
+        for peer in item["peers"]
+    }
+    name = str(item["name"])
+    routes = tuple(
+        Route(int(route["table"]), str(route["to"]), name, str(route.get("from") or "")) for route in item["routes"]
+    )
+    return Wanted(
+        name, str(item["about"]), str(item["key"]), int(item.get("listen_port") or 0), int(item["mtu"]),
+        tuple(str(address) for address in item["addresses"]), routes, peers, bool(item["guarded"]),
+    )  # fmt: skip
+
+
+def read_live(host: Host) -> Live:
+    """Read everything that reconciling needs, each kind once."""
+    mtus: Dict[str, int] = {}
+    addresses: Dict[str, Set[str]] = {}
+    for item in json.loads(host.run(["ip", "-j", "address", "show"])):
+        name = str(item["ifname"])
+        mtus[name] = int(item["mtu"])
+        addresses[name] = {
+            "%s/%s" % (each["local"], each["prefixlen"]) for each in item["addr_info"] if each.get("scope") == "global"
+        }
+    return Live(wireguard.read_devices(host), mtus, addresses, iproute.read_routes(host))
+
+
+def owned_interfaces(host: Host) -> Dict[str, str]:
+    """Return the interfaces whose configuration file is ours, each with the segment or peer that it is for."""
+    owned = {}
+    for name in host.list_folder(CONFIGURATION_FOLDER):
+        if name.endswith(".conf"):
+            first_line = (host.read("%s/%s" % (CONFIGURATION_FOLDER, name)) or "").split("\n", 1)[0]
+            if first_line.startswith(MARKER):
+                owned[name[: -len(".conf")]] = first_line[len(MARKER) :]
+    return owned
+
+
+def _configuration_path(name: str) -> str:
+    """Return an interface's configuration file."""
+    return "%s/%s.conf" % (CONFIGURATION_FOLDER, name)
+
+
+def reconcile(host: Host, items: List[Dict[str, Any]], removable: List[str]) -> Dict[str, str]:
+    """Make the host's interfaces what a plan says.
+
+    removable: the tenants, segments or peers whose interfaces may be removed when they are wanted no more.
+    Returns the public key of each interface; it lacks those that check mode would make.
+    """
+    wanted = {item.name: item for item in map(read_wanted, items)}
+    live = read_live(host)
+    owned = owned_interfaces(host)
+    _refuse_foreign(host, wanted, live, set(owned))
+    gone = {name: about for name, about in owned.items() if name not in wanted}
+    held_back = sorted(about for about in gone.values() if not _may_remove(about, removable))
+    if held_back:
+        raise HostError(
+            "declared no more, and would be removed: %s; name them in wireguard_allow_removal, or declare them again"
+            % ", ".join(held_back)
+        )
+    _remove(host, sorted(gone))
+    public_keys: Dict[str, str] = {}
+    private_keys: Dict[str, Optional[str]] = {}
+    reload_needed = False
+    for name, item in sorted(wanted.items()):
+        device = live.devices.get(name)
+        private = keys.ensure_key(host, item.key, device.private_key if device else _configured_key(host, name))
+        private_keys[name] = private
+        if private is not None and host.has_command("wg"):
+            public_keys[name] = keys.public_key(host, private)
+        reload_needed |= _ensure_files(host, item, private)
+    if reload_needed and not host.check:
+        reload_manager(host)
+    units = {name: "wg-quick@%s.service" % name for name in wanted}
+    states = read_units(host, units.values())
+    ensure_enabled(host, states)
+    for name in sorted(wanted):
+        device = live.devices.get(name)
+        if device is not None and states[units[name]].active:
+            _change_live(host, wanted[name], device, live, private_keys[name])
+    down = {unit: states[unit] for name, unit in units.items() if name not in live.devices or not states[unit].active}
+    _start(host, down, live)
+    if host.changes and not host.check:
+        after = wireguard.read_devices(host)
+        for name, item in sorted(wanted.items()):
+            wireguard.verify(name, after.get(name), private_keys[name] or "", item.peers)
+    return public_keys
+
+
+def _configured_key(host: Host, name: str) -> Optional[str]:
+    """Return the private key that an interface's own configuration file holds, if there is one."""
+    for line in (host.read(_configuration_path(name)) or "").splitlines():
+        word, _equals, value = line.partition("=")
+        if word.strip() == "PrivateKey":
+            return value.strip()
+    return None
+
+
+def _may_remove(about: str, removable: List[str]) -> bool:
+    """Tell whether an interface's segment, its tenant or anything above it is named."""
+    parts = about.split("/")
+    return any("/".join(parts[:length]) in removable for length in range(1, len(parts) + 1))
+
+
+def _refuse_foreign(host: Host, wanted: Dict[str, Wanted], live: Live, ours: Set[str]) -> None:
+    """Stop where a wanted name or port belongs to somebody else on this host."""
+    for name in sorted(set(wanted) - ours):
+        if name in live.mtus:
+            raise HostError("interface %s stands already and is not ours: choose another name in `interface`" % name)
+        if host.read(_configuration_path(name)) is not None:
+            raise HostError("%s exists and is not ours: choose another `interface`" % _configuration_path(name))
+    ports = {item.listen_port: item.name for item in wanted.values() if item.listen_port}
+    for name, device in sorted(live.devices.items()):
+        if name not in ours and device.listen_port in ports:
+            raise HostError(
+                "UDP port %d of %s is in use by interface %s, which is not ours: choose another `listen_port`"
+                % (device.listen_port, ports[device.listen_port], name)
+            )
+
+
+def _ensure_files(host: Host, item: Wanted, private_key: Optional[str]) -> bool:
+    """Write an interface's files; return whether systemd must read its units again."""
+    for family in (4, 6):
+        path = "%s/%s.v%d" % (BATCH_FOLDER, item.name, family)
+        lines = _batch(item, family)
+        if lines:
+            host.ensure_file(path, "\n".join(lines) + "\n", 0o644)
+        else:
+            host.ensure_absent(path)
+    text = _configuration(item, private_key or "(new key)")
+    host.ensure_file(_configuration_path(item.name), text, 0o600, secret=True, folder_mode=0o700)
+    drop_in = "%s/wg-quick@%s.service.d/tenantnet.conf" % (FOLDER, item.name)
+    units = "%s %s" % (FIREWALL, ROUTING) if item.guarded else ROUTING
+    return host.ensure_file(drop_in, _DROP_IN.format(units=units), 0o644)
+
+
+def _batch(item: Wanted, family: int) -> List[str]:
+    """Return what PostUp gives to ``ip -batch``: IPv6 addresses and every route through the interface.
+
+    A device that went took its routes in every table with it, also those in other segments' tables. IPv6
+    addresses are here because wg-quick would put a route for them into the main table.
+    """
+    lines = []
+    if family == 6:
+        lines = [_address_line(address, item.name) for address in item.addresses if ":" in address]
+    routes = [route for route in item.routes if iproute.family_of(route.to) == family]
+    return lines + [iproute.route_line("replace", route) for route in sorted(routes)]
+
+
+def _address_line(address: str, interface: str) -> str:
+    """Write an address for ``ip -batch``.
+
+    nodad: a tentative address is refused as the source of the routes that follow, and a tunnel has no neighbours
+    that could have it.
+    """
+    return "address replace %s dev %s%s" % (address, interface, " noprefixroute nodad" if ":" in address else "")
+
+
+def _configuration(item: Wanted, private_key: str) -> str:
+    """Write an interface's configuration for wg-quick."""
+    lines = [MARKER + item.about, "# Changes are overwritten; the declaration is in the inventory.", "[Interface]"]
+    lines.append("PrivateKey = %s" % private_key)
+    if item.listen_port:
+        lines.append("ListenPort = %d" % item.listen_port)
+    lines += ["Address = %s" % address for address in item.addresses if ":" not in address]
+    lines += ["MTU = %d" % item.mtu, "Table = off"]
+    if item.guarded:
+        # Without the firewall the interface must not come up; wg-quick stops at the first command that fails.
+        lines.append("PreUp = nft list chain inet tenantnet spoofing > /dev/null")
+    for family in (4, 6):
+        if _batch(item, family):
+            lines.append("PostUp = ip -%d -batch %s/%s.v%d" % (family, BATCH_FOLDER, item.name, family))
+    text = "\n".join(lines) + "\n"
+    return text + "".join("\n" + wireguard.peer_section(peer) for _key, peer in sorted(item.peers.items()))
+
+
+def _change_live(host: Host, item: Wanted, device: Device, live: Live, private_key: Optional[str]) -> None:
+    """Change a standing interface in place, by differences only."""
+    if private_key is not None and device.private_key != private_key:
+        if host.applies("%s: give back its own key" % item.name):
+            host.run(["wg", "set", item.name, "private-key", host.path(keys.key_path(item.key))])
+    if item.listen_port and device.listen_port != item.listen_port:
+        if host.applies("%s: listen on %d" % (item.name, item.listen_port)):
+            host.run(["wg", "set", item.name, "listen-port", str(item.listen_port)])
+    change = wireguard.delta(device.peers, item.peers, _resolve(item))
+    if any(change):
+        numbers = (item.name, len(change.remove), len(change.write) + len(change.quiet))
+        if host.applies("%s: remove %d peers, add or change %d" % numbers):
+            wireguard.apply_delta(host, item.name, change)
+    lines: List[Tuple[str, str]] = []
+    if live.mtus[item.name] != item.mtu:
+        lines.append(("", "link set dev %s mtu %d" % (item.name, item.mtu)))
+    have = live.addresses.get(item.name, set())
+    for address in item.addresses:
+        if address not in have:
+            lines.append((address, _address_line(address, item.name)))
+    routes = {route for route in live.routes if route.device == item.name}
+    lines += [(route.to, iproute.route_line("replace", route)) for route in sorted(set(item.routes) - routes)]
+    kept = {(route.table, route.to) for route in item.routes}
+    stale = sorted(route for route in routes if (route.table, route.to) not in kept)
+    lines += [(route.to, iproute.route_line("del", route)) for route in stale]
+    lines += [(old, "address del %s dev %s" % (old, item.name)) for old in sorted(have - set(item.addresses))]
+    if lines and host.applies("%s: change %d addresses and routes" % (item.name, len(lines))):
+        for family, batch in iproute.by_family(lines).items():
+            iproute.run_batch(host, family, batch)
+
+
+def _resolve(item: Wanted) -> Dict[str, str]:
+    """Return what wanted endpoints resolve to now; one that does not resolve is left as it is."""
+    resolved = {}
+    for peer in item.peers.values():
+        if peer.endpoint:
+            name, _colon, port = peer.endpoint.rpartition(":")
+            try:
+                found = socket.getaddrinfo(name.strip("[]"), int(port), type=socket.SOCK_DGRAM)
+            except OSError:
+                continue
+            address = str(found[0][4][0])
+            resolved[peer.endpoint] = ("[%s]:%s" if ":" in address else "%s:%s") % (address, port)
+    return resolved
+
+
+def _start(host: Host, states: Dict[str, Any], live: Live) -> None:
+    """Start the interfaces that do not stand."""
+    if not states:
+        return
+    # A unit that counts as active though its interface is gone must be stopped before it can start.
+    dead = sorted(unit for unit, state in states.items() if state.active)
+    if dead and host.applies("restart %s, whose interfaces are gone" % ", ".join(dead)):
+        host.run(["systemctl", "restart", *dead])
+    # An interface that stands although its unit does not run was made by hand from our file.
+    for unit in sorted(set(states) - set(dead)):
+        name = unit[len("wg-quick@") : -len(".service")]
+        if name in live.devices and host.applies("take down %s, which stands without its unit" % name):
+            host.run(["ip", "link", "delete", "dev", name])
+    ensure_started(host, {unit: state for unit, state in states.items() if not state.active})
+
+
+def _remove(host: Host, names: List[str]) -> None:
+    """Remove interfaces of ours and their files; their keys stay until a removal is complete."""
+    stop_and_disable(host, ["wg-quick@%s.service" % name for name in names])
+    for name in names:
+        host.ensure_absent(_configuration_path(name))
+        for family in (4, 6):
+            host.ensure_absent("%s/%s.v%d" % (BATCH_FOLDER, name, family))
+        host.ensure_absent("%s/wg-quick@%s.service.d/tenantnet.conf" % (FOLDER, name))

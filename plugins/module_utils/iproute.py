@@ -1,0 +1,154 @@
+# Copyright: (c) 2026, tenantnet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Routing rules and routes: what the kernel has, what a plan wants, and the difference applied in one batch.
+
+Everything of ours carries a routing protocol number of its own, so that ours can be told from anybody
+else's in the live kernel, without a record of what an earlier run did.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, NamedTuple, Set, Tuple
+
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
+
+# Unassigned by the kernel's rtnetlink.h and iproute2's rt_protos; named in rt_protos.d for people.
+PROTOCOL = 94
+# FR_ACT_UNREACHABLE and RTN_UNREACHABLE, both 7 in the kernel's headers: what `ip -N` prints.
+UNREACHABLE = "7"
+
+
+class Rule(NamedTuple):
+    """A routing rule in the words of ``ip rule``."""
+
+    priority: int
+    selector: str
+    action: str
+
+
+class Route(NamedTuple):
+    """A route: table number, destination, device (empty: unreachable), and the preferred source or empty."""
+
+    table: int
+    to: str
+    device: str
+    source: str
+
+
+def read_rules(host: Host, family: int) -> List[Tuple[Rule, bool]]:
+    """Return the live rules of a family, each with whether it is ours."""
+    rules = []
+    for item in _json(host, ["ip", "-N", "-j", "-%d" % family, "rule", "show"]):
+        rules.append((_rule(item), str(item.get("protocol")) == str(PROTOCOL)))
+    return rules
+
+
+def _json(host: Host, argv: List[str]) -> List[Dict[str, Any]]:
+    """Run ip and read its JSON; no output at all is an empty list."""
+    text = host.run(argv).strip()
+    try:
+        return list(json.loads(text)) if text else []
+    except ValueError as error:
+        raise HostError("%s: printed no JSON: %s" % (" ".join(argv), error)) from error
+
+
+def _rule(item: Dict[str, Any]) -> Rule:
+    """Write a rule that `ip -j` printed in the words that a plan uses."""
+    words = []
+    source = str(item.get("src", "all"))
+    source += "/%s" % item["srclen"] if "srclen" in item else ""
+    if source != "all":
+        words.append("from %s" % source)
+    if "iif" in item:
+        words.append("iif %s" % item["iif"])
+    if "fwmark" in item:
+        words.append("fwmark %s/%s" % (item["fwmark"], item.get("fwmask", item["fwmark"])))
+    if "dst" in item:
+        words.append("to %s%s" % (item["dst"], "/%s" % item["dstlen"] if "dstlen" in item else ""))
+    known = {"priority", "src", "srclen", "dst", "dstlen", "iif", "iif_detached", "fwmark", "fwmask", "protocol"}
+    known |= {"goto", "table", "action", "unresolved"}
+    # A selector that we never use makes the rule different from every rule of ours.
+    words += ["%s %s" % (key, item[key]) for key in sorted(set(item) - known)]
+    if "goto" in item:
+        action = "goto %s" % item["goto"]
+    elif "table" in item:
+        action = "lookup %s" % {"254": "main"}.get(str(item["table"]), item["table"])
+    else:
+        action = {UNREACHABLE: "unreachable"}.get(str(item.get("action")), str(item.get("action")))
+    return Rule(int(item.get("priority", 0)), " ".join(words) or "from all", action)
+
+
+def foreign_rules(live: List[Tuple[Rule, bool]], first: int, last: int) -> List[Rule]:
+    """Return rules of others between two priorities: ours could not be ordered among them."""
+    return [rule for rule, ours in live if not ours and first <= rule.priority <= last]
+
+
+def rule_changes(live: List[Tuple[Rule, bool]], wanted: Set[Rule]) -> Tuple[List[str], List[str]]:
+    """Return the batch lines that add what is missing, and those that delete what is ours and not wanted.
+
+    Additions run from the highest priority down, so that the target of a `goto` stands before anything
+    jumps there; deletions run upwards for the same reason.
+    """
+    have = {rule for rule, ours in live if ours}
+    add = [_rule_line("add", rule) for rule in sorted(wanted - have, reverse=True)]
+    delete = [_rule_line("del", rule) for rule in sorted(have - wanted)]
+    return add, delete
+
+
+def _rule_line(verb: str, rule: Rule) -> str:
+    """Write a line for ``ip -batch``."""
+    return "rule %s pref %d %s %s protocol %d" % (verb, rule.priority, rule.selector, rule.action, PROTOCOL)
+
+
+def boot_rules(rules: List[Rule]) -> str:
+    """Write the batch that makes these rules on a host that has none."""
+    return "".join(_rule_line("add", rule) + "\n" for rule in sorted(rules, reverse=True))
+
+
+def read_routes(host: Host) -> Set[Route]:
+    """Return our live routes of both families, in every table."""
+    found = set()
+    for family, everything in ((4, "0.0.0.0/0"), (6, "::/0")):
+        argv = ["ip", "-N", "-j", "-%d" % family, "route", "show", "table", "all", "proto", str(PROTOCOL)]
+        for item in _json(host, argv):
+            dead = str(item.get("type")) == UNREACHABLE
+            to = everything if item["dst"] == "default" else str(item["dst"])
+            to = to if "/" in to else "%s/%d" % (to, 32 if family == 4 else 128)
+            found.add(
+                Route(
+                    int(item.get("table", 254)), to, "" if dead else str(item.get("dev", "")), str(item.get("prefsrc", ""))
+                )
+            )
+    return found
+
+
+def route_line(verb: str, route: Route) -> str:
+    """Write a line for ``ip -batch``; `replace` makes it harmless to run twice."""
+    line = "route %s %s%s" % (verb, "" if route.device else "unreachable ", route.to)
+    line += " dev %s" % route.device if route.device else ""
+    line += " src %s" % route.source if route.source and verb != "del" else ""
+    return "%s table %d proto %d" % (line, route.table, PROTOCOL)
+
+
+def family_of(prefix: str) -> int:
+    """Tell a prefix's family by its spelling."""
+    return 6 if ":" in prefix else 4
+
+
+def run_batch(host: Host, family: int, lines: List[str]) -> None:
+    """Run lines in one ``ip -batch``; nothing runs where there are none.
+
+    Raises HostError at the first line that the kernel refuses.
+    """
+    if lines:
+        host.run(["ip", "-%d" % family, "-batch", "-"], stdin="\n".join(lines) + "\n")
+
+
+def by_family(lines: List[Tuple[str, str]]) -> Dict[int, List[str]]:
+    """Sort (prefix, line) pairs into the lines of each family."""
+    sorted_lines: Dict[int, List[str]] = {4: [], 6: []}
+    for prefix, line in lines:
+        sorted_lines[family_of(prefix)].append(line)
+    return sorted_lines

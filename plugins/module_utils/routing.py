@@ -1,0 +1,187 @@
+# Copyright: (c) 2026, tenantnet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The routing of a host: forwarding, table names, rules, and the last route of every table.
+
+On a hub this is everything about routing that does not depend on an interface; routes through interfaces
+belong to them (see interfaces.py), because a device that goes takes its routes with it. On a peer it is the
+guard that keeps fabric addresses from leaving in plain text while the tunnel is down.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Set
+
+from ansible_collections.tenantnet.wireguard.plugins.module_utils import iproute
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.iproute import Route, Rule
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.units import (
+    FOLDER,
+    ROUTING,
+    ensure_enabled,
+    ensure_started,
+    read_units,
+    reload_manager,
+)
+
+BATCH_FOLDER = "/etc/tenantnet"
+TABLE_NAMES = "/etc/iproute2/rt_tables.d/tenantnet.conf"
+PROTOCOL_NAME = "/etc/iproute2/rt_protos.d/tenantnet.conf"
+SYSCTL_FILE = "/etc/sysctl.d/60-tenantnet.conf"
+NOTICE = "# Managed by tenantnet.wireguard: changes are overwritten.\n"
+# On a peer: behind every other route to the same network that its administrator may have.
+_GUARD_METRIC = 4294967295
+_UNIT = """\
+{notice}[Unit]
+Description=Routing rules and closed routing tables of the tenantnet fabric
+Documentation=https://github.com/tenantnet/wireguard
+DefaultDependencies=no
+After=local-fs.target systemd-sysctl.service
+Before=network-pre.target shutdown.target
+Wants=network-pre.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+# Rules that stand already are not an error; the tables' last routes, which close them, must succeed.
+{commands}
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def reconcile(host: Host, plan: Dict[str, Any]) -> None:
+    """Make a host's routing what a plan says.
+
+    plan: families, tables (number: name), rules (by family), priorities (first, last), sysctl (key: value),
+    reserved_ports, unreachable (networks to keep off the main table). Raises HostError where a rule or
+    table of somebody else stands in the way.
+    """
+    families = [int(family) for family in plan["families"]]
+    wanted_rules = {
+        family: {Rule(int(rule[0]), str(rule[1]), str(rule[2])) for rule in plan["rules"].get(str(family), ())}
+        for family in families
+    }
+    closing = _closing_routes(plan, families)
+    live_rules = {family: iproute.read_rules(host, family) for family in (4, 6)}
+    if any(wanted_rules.values()):
+        _refuse_foreign(live_rules, plan["priorities"])
+    live_routes = iproute.read_routes(host)
+    _ensure_sysctl(host, plan)
+    tables = {int(number): name for number, name in plan["tables"].items()}
+    names = "".join("%d %s\n" % item for item in sorted(tables.items()))
+    host.ensure_file(TABLE_NAMES, NOTICE + names, 0o644)
+    host.ensure_file(PROTOCOL_NAME, NOTICE + "%d tenantnet\n" % iproute.PROTOCOL, 0o644)
+    _ensure_unit(host, families, wanted_rules, closing)
+    # The tables are closed before any rule leads into them.
+    missing = closing - live_routes
+    if missing and host.applies("close %d routing tables" % len(missing)):
+        _run(host, [(route.to, _closing_line(route)) for route in sorted(missing)])
+    for family in (4, 6):
+        add, delete = iproute.rule_changes(live_rules[family], wanted_rules.get(family, set()))
+        what = "IPv%d rules: add %d, delete %d" % (family, len(add), len(delete))
+        if (add or delete) and host.applies(what):
+            iproute.run_batch(host, family, add)
+            iproute.run_batch(host, family, delete)
+    stale = {route for route in live_routes - closing if not route.device}
+    if stale and host.applies("remove the last route of %d tables" % len(stale)):
+        _run(host, [(route.to, iproute.route_line("del", route)) for route in sorted(stale)])
+    states = read_units(host, [ROUTING])
+    ensure_enabled(host, states)
+    ensure_started(host, states)
+
+
+def _closing_routes(plan: Dict[str, Any], families: List[int]) -> Set[Route]:
+    """Return the `unreachable` routes: the last of every table, and a peer's guard in main."""
+    everything = {4: "0.0.0.0/0", 6: "::/0"}
+    closing = {Route(int(number), everything[family], "", "") for number in plan["tables"] for family in families}
+    return closing | {Route(254, network, "", "") for network in plan["unreachable"]}
+
+
+def _closing_line(route: Route) -> str:
+    """Write a closing route for ``ip -batch``; in main it has the last metric of all."""
+    line = iproute.route_line("replace", route)
+    return line + " metric %d" % _GUARD_METRIC if route.table == 254 else line
+
+
+def _run(host: Host, lines: List[Any]) -> None:
+    """Run (prefix, line) pairs, one batch a family."""
+    for family, batch in iproute.by_family(lines).items():
+        iproute.run_batch(host, family, batch)
+
+
+def _refuse_foreign(live: Dict[int, Any], priorities: List[int]) -> None:
+    """Stop where rules of others stand between ours."""
+    found = [
+        "IPv%d rule %d: %s %s" % (family, rule.priority, rule.selector, rule.action)
+        for family in (4, 6)
+        for rule in iproute.foreign_rules(live[family], priorities[0], priorities[1])
+    ]
+    if found:
+        raise HostError(
+            "routing rules of somebody else stand among the priorities %d to %d (%s): remove them, or set "
+            "wireguard_rule_priority_base to a range that is free" % (priorities[0], priorities[1], "; ".join(found))
+        )
+
+
+def _ensure_sysctl(host: Host, plan: Dict[str, Any]) -> None:
+    """Make kernel settings what the plan says, in the running kernel and at boot."""
+    wanted = {str(key): str(value) for key, value in plan["sysctl"].items()}
+    ports = str(plan.get("reserved_ports") or "")
+    if ports:
+        key = "net.ipv4.ip_local_reserved_ports"
+        live = (host.read("/proc/sys/net/ipv4/ip_local_reserved_ports") or "").strip()
+        wanted[key] = _join_ports(live, ports)
+    if not wanted:
+        return
+    lines = "".join("%s = %s\n" % item for item in sorted(wanted.items()))
+    host.ensure_file(SYSCTL_FILE, NOTICE + lines, 0o644)
+    for key, value in sorted(wanted.items()):
+        path = "/proc/sys/" + key.replace(".", "/")
+        live_value = host.read(path)
+        if live_value is None:
+            raise HostError("%s: the kernel has no such setting" % key)
+        if live_value.strip() != value and host.applies("set %s = %s" % (key, value)):
+            with open(host.path(path), "w", encoding="ascii") as file:
+                file.write(value + "\n")
+
+
+def _join_ports(live: str, ours: str) -> str:
+    """Join two lists of port ranges as the kernel prints them: sorted, merged."""
+    numbers: Set[int] = set()
+    for word in (live + "," + ours).split(","):
+        if word:
+            first, _dash, last = word.partition("-")
+            numbers.update(range(int(first), int(last or first) + 1))
+    ranges: List[List[int]] = []
+    for number in sorted(numbers):
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join("%d" % low if low == high else "%d-%d" % (low, high) for low, high in ranges)
+
+
+def _ensure_unit(
+    host: Host, families: List[int], rules: Dict[int, Set[Rule]], closing: Set[Route]
+) -> None:
+    """Write the unit and its batches: what the kernel is given at boot, before any interface of ours."""
+    commands = ""
+    lines = iproute.by_family([(route.to, _closing_line(route)) for route in sorted(closing)])
+    for family in (4, 6):
+        tables_file = "%s/tables.v%d" % (BATCH_FOLDER, family)
+        rules_file = "%s/rules.v%d" % (BATCH_FOLDER, family)
+        if family in families and lines[family]:
+            host.ensure_file(tables_file, "\n".join(lines[family]) + "\n", 0o644)
+            commands += "ExecStart=/sbin/ip -%d -batch %s\n" % (family, tables_file)
+        else:
+            host.ensure_absent(tables_file)
+        if rules.get(family):
+            host.ensure_file(rules_file, iproute.boot_rules(sorted(rules[family])), 0o644)
+            commands += "ExecStart=-/sbin/ip -%d -force -batch %s\n" % (family, rules_file)
+        else:
+            host.ensure_absent(rules_file)
+    text = _UNIT.format(notice=NOTICE, commands=commands)
+    if host.ensure_file("%s/%s" % (FOLDER, ROUTING), text, 0o644) and not host.check:
+        reload_manager(host)
