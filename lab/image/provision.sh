@@ -75,17 +75,19 @@ rm -rf /tmp/mariadb.log
 # Units. What touches the machine's own kernel, or waits for what is not there, stays out.
 systemctl disable --quiet mariadb.service 2>/dev/null || true
 systemctl mask --quiet \
-    apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer man-db.timer \
+    apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer man-db.timer \
     systemd-binfmt.service systemd-modules-load.service systemd-udevd.service systemd-udev-trigger.service \
     systemd-hwdb-update.service systemd-timesyncd.service systemd-networkd.service \
     getty.target console-getty.service \
     dev-hugepages.mount sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
     proc-sys-fs-binfmt_misc.automount \
     ssh.socket
-# Debian's settings for a whole machine: a privileged container would write them into the machine's kernel.
+# A privileged container would write the distribution's settings into the machine's kernel. Those of its own network
+# namespace stay: they are what a role meets on a real host.
 mkdir -p /etc/sysctl.d
 for file in /usr/lib/sysctl.d/*.conf; do
-    [ ! -e "$file" ] || ln -sf /dev/null "/etc/sysctl.d/${file##*/}"
+    [ -f "$file" ] || continue
+    grep -E '^-?net\.ipv[46]\.' "$file" >"/etc/sysctl.d/${file##*/}" || true
 done
 install -m 644 $lab/*.service /etc/systemd/system/
 systemctl enable --quiet ssh.service lab-host.service

@@ -54,13 +54,16 @@ def up(hosts: Sequence[Host], *, anew: bool = False) -> None:
     say(f"up: {_names(hosts)} ({seconds:.1f} s{'' if changed else ', nothing to do'})")
 
 
-def down() -> None:
-    """Remove all hosts, and all that the lab changed on the machine. Keys and images stay in the cache."""
+def down(only: Sequence[Host]) -> None:
+    """Remove hosts; with all of them also what the lab changed on the machine. Keys and images stay in the cache."""
     machine.make_namespace()
     have = [HOSTS[name] for name in containers.containers() if name in HOSTS]
-    if have:
-        say(f"removing {_names(have)}")
-        containers.together(containers.remove, have, "removing")
+    going = [host for host in have if not only or host in only]
+    if going:
+        say(f"removing {_names(going)}")
+        containers.together(containers.remove, going, "removing")
+    if only:
+        return
     containers.remove_network()
     machine.unguard()
     # Somebody else's containers in there could not be removed cleanly without it.
@@ -145,7 +148,7 @@ def _run(options: argparse.Namespace) -> int:
             elif options.command == "fresh":
                 fresh([_host(name) for name in options.hosts])
             elif options.command == "down":
-                down()
+                down([_host(name) for name in options.hosts])
             elif options.command == "restart":
                 restart(_host(options.host))
             elif options.command == "forget":
@@ -164,9 +167,9 @@ def _parser() -> argparse.ArgumentParser:
     for name, words in (
         ("up", "bring hosts up: without names the usual ones"),
         ("fresh", "make hosts anew, with nothing deployed: without names all that exist and the usual ones"),
+        ("down", "remove hosts: without names all, and what the lab changed on this machine"),
     ):
         commands.add_parser(name, help=words).add_argument("hosts", nargs="*", metavar="HOST")
-    commands.add_parser("down", help="remove all hosts and what the lab changed on this machine")
     commands.add_parser("status", help="say how each host is")
     commands.add_parser("image", help="make the hosts' image, if it isn't there")
     commands.add_parser("forget", help="remove the images and keys that all checkouts share, when the lab is down")

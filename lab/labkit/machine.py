@@ -116,6 +116,8 @@ def drop_namespace() -> None:
     """Let go of the private mount namespace: it ends with the last process inside."""
     if namespace_exists():
         run(["umount", str(NAMESPACE)])
+        # Lazily: the lock file in there is ours at this moment.
+        run(["umount", "--lazy", str(RUN)])
 
 
 def inside(command: Sequence[str]) -> list[str]:

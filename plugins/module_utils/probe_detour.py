@@ -36,6 +36,8 @@ TABLES = range(1999900000, 1999901000)
 
 HIGHEST_PRIORITY = 999
 
+# Stands for the key of the only peer that an interface has.
+ONLY_PEER = "only"
 _PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 _LONGEST_ARGUMENT = 100000  # bytes; the kernel takes 128 KiB
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -116,7 +118,7 @@ class Detour:
         self.interface = check_interface(interface)
         self.note_path = os.path.join(folder, f"widened-{interface}.json")
         self.hub_public_key = hub_public_key or None
-        if self.hub_public_key and not _PUBLIC_KEY.fullmatch(self.hub_public_key):
+        if self.hub_public_key not in (None, ONLY_PEER) and not _PUBLIC_KEY.fullmatch(self.hub_public_key or ""):
             raise ProbeError("hub_public_key is not a WireGuard public key")
         self.widen = sorted({_prefix(text) for text in widen})
         self.sources = sources
@@ -204,16 +206,21 @@ class Detour:
         note: dict[str, Any] = {"interface": self.interface, "rules": {}, "peer": None}
         if self.hub_public_key:
             peers = self._allowed_ips()
-            if self.hub_public_key not in peers:
+            hub = self.hub_public_key
+            if hub == ONLY_PEER:
+                if len(peers) != 1:
+                    raise ProbeError(f"{self.interface} has {len(peers)} peers: name the hub's key")
+                hub = next(iter(peers))
+            if hub not in peers:
                 raise ProbeError(f"{self.interface} has no peer with hub_public_key")
-            before = peers.pop(self.hub_public_key)
+            before = peers.pop(hub)
             # WireGuard would take a prefix away from the peer that has it.
             others = {prefix for prefixes in peers.values() for prefix in prefixes}
             for prefix in sorted(others & set(self.widen)):
                 self.notes.append(f"{prefix} belongs to another peer: not widened")
             extra = [text for text in self.widen if text not in others and text not in before]
             if extra:
-                note["peer"] = {"key": self.hub_public_key, "before": before, "extra": extra}
+                note["peer"] = {"key": hub, "before": before, "extra": extra}
         for family in sorted(self.targets):
             note["rules"][str(family)] = self._free_place(family)
         return note

@@ -94,7 +94,7 @@ options:
     type: str
   hub_public_key:
     description:
-      - Public key of the hub, one of the peers of O(interface).
+      - Public key of the hub, one of the peers of O(interface), or V(only) where it has but one peer.
       - Without it AllowedIPs are left alone.
     type: str
   widen:

@@ -39,7 +39,8 @@ class Target(NamedTuple):
 def compile_probes(network: Network, grants: list[Grant]) -> dict[str, list[dict[str, Any]]]:
     """Return the probes by managed host.
 
-    Each: peer, interface, to, address, protocol, port (0 for icmp), family, expected (accepted or denied).
+    Each: id (its place in the host's list), peer, interface, source, to, address, protocol, port (0 for icmp),
+    family, expected (accepted or denied), policy.
     """
     verdicts = Verdicts(network, grants)
     offered = _offered_ports(grants)
@@ -129,6 +130,7 @@ def _probes(peer: PlacedPeer, target: Target, verdicts: Verdicts) -> Iterator[di
         for address in target.addresses:
             yield {
                 "peer": peer.id,
+                "source": (peer.v4 if address.family == 4 or peer.v6 is None else peer.v6).address,
                 "interface": peer.segment.interface,
                 "to": target.name,
                 "address": address.address,

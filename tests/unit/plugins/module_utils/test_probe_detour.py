@@ -213,10 +213,11 @@ def test_what_was_restored_is_said(host, detour, tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-def test_a_list_that_was_written_anew_meanwhile_is_left_alone(host, detour):
+@pytest.mark.parametrize("anew", [["10.100.7.0/24"], ["10.100.0.0/16"], []])
+def test_a_list_that_was_written_anew_meanwhile_is_left_alone(host, detour, anew):
     with detour():
-        host.peers[HUB] = ["10.100.7.0/24"]
-    assert host.peers[HUB] == ["10.100.7.0/24"]
+        host.peers[HUB] = list(anew)
+    assert host.peers[HUB] == anew
 
 
 def test_what_was_added_meanwhile_stays(host, detour):
@@ -225,9 +226,12 @@ def test_what_was_added_meanwhile_stays(host, detour):
     assert host.peers[HUB] == ["10.100.0.1/32", "fd64::1/128", "10.100.7.0/24"]
 
 
-def test_a_peer_that_is_gone_is_not_brought_back(host, detour, tmp_path):
+@pytest.mark.parametrize("heir", [True, False])
+def test_a_peer_that_is_gone_is_not_brought_back(host, detour, tmp_path, heir):
     with detour():
-        del host.peers[HUB]
+        prefixes = host.peers.pop(HUB)
+        if heir:
+            host.peers[OTHER] += prefixes
     assert HUB not in host.peers
     assert os.listdir(str(tmp_path)) == []
 

@@ -101,7 +101,9 @@ def test_a_whole_life(tmp_path, free_port):
     with pytest.raises(ProbeError, match="already at work"):
         probe_daemon.start(RUN, 20, [], [], folder=folder)
     assert oct(os.stat(os.path.join(folder, f"verify-{RUN}.pid")).st_mode)[-3:] == "600"
+    began = time.monotonic()
     result = probe_daemon.collect(RUN, folder=folder)
+    assert time.monotonic() - began < 2
     assert (result["observed"], result["ended"], result["sightings"]) == (True, "stopped", [])
     assert probe_state.start_time(started["pid"]) is None
     assert os.listdir(folder) == []
