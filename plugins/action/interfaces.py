@@ -88,15 +88,22 @@ def _peer_interfaces(memberships: list[dict[str, Any]]) -> list[dict[str, Any]]:
         endpoint = f"[{item['endpoint']}]" if ":" in item["endpoint"] else item["endpoint"]
         interfaces.append(
             {
-                "name": item["interface"], "about": item["peer"], "key": item["peer"], "guarded": False,
-                "listen_port": 0, "mtu": item["mtu"], "addresses": item["addresses"],
+                "name": item["interface"],
+                "about": item["peer"],
+                "key": item["peer"],
+                "guarded": False,
+                "listen_port": 0,
+                "mtu": item["mtu"],
+                "addresses": item["addresses"],
                 "routes": [
                     {"table": _MAIN_TABLE, "to": block, "from": sources[6 if ":" in block else 4]} for block in wanted
                 ],
                 "peers": [
                     {
-                        "id": _hub_party(item["hub"], item["segment"]), "public_key": None,
-                        "allowed_ips": item["allowed_ips"], "endpoint": f"{endpoint}:{item['port']}",
+                        "id": _hub_party(item["hub"], item["segment"]),
+                        "public_key": None,
+                        "allowed_ips": item["allowed_ips"],
+                        "endpoint": f"{endpoint}:{item['port']}",
                         "keepalive": item["keepalive"],
                     }
                 ],

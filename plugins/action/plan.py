@@ -9,7 +9,6 @@ import json
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
-
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.action import COLLECTION, PlanAction
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.run import Run, RunError
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.guards import change_lines, refused
@@ -52,7 +51,9 @@ class ActionModule(PlanAction):
                     return dict(json.load(file)), None
             except (OSError, ValueError) as error:
                 raise RunError(f"wireguard_plan_base: {path}: cannot be read: {error}") from error
-        if self.host(task_vars) not in task_vars["groups"].get(task_vars.get("wireguard_hubs_group", "wireguard_hubs"), ()):
+        if self.host(task_vars) not in task_vars["groups"].get(
+            task_vars.get("wireguard_hubs_group", "wireguard_hubs"), ()
+        ):
             return None, "no hub is part of this run"
         try:
             result = self._execute_module(
@@ -104,7 +105,10 @@ def _tests(plan: dict[str, Any]) -> list[str]:
     """Return the results of the policy tests."""
     if not plan["tests"]:
         return ["none are declared (wireguard_policy_tests)"]
-    return [f"{test['result']}: {test['name']}" + (f": {test['reason']}" if test["reason"] else "") for test in plan["tests"]]
+    return [
+        f"{test['result']}: {test['name']}" + (f": {test['reason']}" if test["reason"] else "")
+        for test in plan["tests"]
+    ]
 
 
 def _changes(plan: dict[str, Any]) -> list[str]:

@@ -132,14 +132,20 @@ class ActionModule(PlanAction):
             return {"changed": False}
         probes = self._all_probes(run, task_vars)
         answers = {
-            host: {int(number): answer for number, answer in told.items()} for host, told in run.notes("answers").items()
+            host: {int(number): answer for number, answer in told.items()}
+            for host, told in run.notes("answers").items()
         }
         sightings = Sightings(run.notes("sightings-hub"), run.notes("sightings-peer"))
         taken = [(str(item[0]), int(item[1])) for told in run.notes("udp-taken").values() for item in told]
         results = judge(probes, answers, sightings, taken)
         self.artifact("verify.json", {"schema_version": SCHEMA_VERSION, "probes": results}, task_vars)
         differing = disagreements(results)
-        lines = ["", "Who reaches what: expected by policy = observed by packets (! where they differ)", *matrix(results), ""]
+        lines = [
+            "",
+            "Who reaches what: expected by policy = observed by packets (! where they differ)",
+            *matrix(results),
+            "",
+        ]
         for line in [*lines, *differing[:_LINES_LIMIT]]:
             self._display.display(line)
         summary = f"{len(results)} probes, {len(differing)} disagree"

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict
+from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
 
 
-def run_driver(module: AnsibleModule, driver: Callable[[Host], Dict[str, Any]]) -> None:
+def run_driver(module: AnsibleModule, driver: Callable[[Host], dict[str, Any]]) -> None:
     """Run a driver and leave the module with what it did.
 
     What was changed before an error is part of the failure: the reader must know where it stopped.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Dict, List
+from typing import Any
 
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.units import (
@@ -54,7 +54,7 @@ WantedBy=multi-user.target
 """
 
 
-def reconcile(host: Host, ruleset: str, uplinks: List[str]) -> Dict[str, Any]:
+def reconcile(host: Host, ruleset: str, uplinks: list[str]) -> dict[str, Any]:
     """Make the live firewall, and the one at boot, what `ruleset` says.
 
     ruleset: the compiler's text; uplinks: interfaces to the internet (empty: those of the default routes).
@@ -83,14 +83,14 @@ def reconcile(host: Host, ruleset: str, uplinks: List[str]) -> Dict[str, Any]:
         # A number is spent before it is used: after a power cut it must not come back with other contents.
         _write_state(host, {"generation": generation, "ruleset": None, "live": None})
     host.ensure_file(BOOT_FILE, text, 0o600, folder_mode=0o755)
-    if host.ensure_file("%s/%s" % (FOLDER, FIREWALL), _UNIT, 0o644) and not host.check:
+    if host.ensure_file(f"{FOLDER}/{FIREWALL}", _UNIT, 0o644) and not host.check:
         reload_manager(host)
     if stale and host.applies("load the firewall, generation %d" % generation):
         code, _output, errors = host.attempt(["nft", "-f", BOOT_FILE])
         if code:
             if previous is not None:
                 host.write(BOOT_FILE, previous, 0o600)
-            raise HostError("nft refuses the firewall, the old one is in force: %s" % errors.strip())
+            raise HostError(f"nft refuses the firewall, the old one is in force: {errors.strip()}")
         _write_state(host, {"generation": generation, "ruleset": digest, "live": _live_fingerprint(host)})
     states = read_units(host, [FIREWALL])
     ensure_enabled(host, states)
@@ -98,7 +98,7 @@ def reconcile(host: Host, ruleset: str, uplinks: List[str]) -> Dict[str, Any]:
     return {"generation": generation}
 
 
-def _read_state(host: Host) -> Dict[str, Any]:
+def _read_state(host: Host) -> dict[str, Any]:
     """Return what was loaded last; an unreadable file is an error, because generations may only grow."""
     text = host.read(STATE_FILE)
     if text is None:
@@ -106,10 +106,12 @@ def _read_state(host: Host) -> Dict[str, Any]:
     try:
         return dict(json.loads(text))
     except ValueError as error:
-        raise HostError("%s is damaged: restore it from a backup, or write a generation above every earlier one" % STATE_FILE) from error
+        raise HostError(
+            f"{STATE_FILE} is damaged: restore it from a backup, or write a generation above every earlier one"
+        ) from error
 
 
-def _write_state(host: Host, state: Dict[str, Any]) -> None:
+def _write_state(host: Host, state: dict[str, Any]) -> None:
     """Remember what is loaded, on the disk."""
     host.make_folder(STATE_FOLDER, 0o700)
     host.write(STATE_FILE, json.dumps(state, sort_keys=True) + "\n", 0o600)
@@ -120,21 +122,21 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def _live_fingerprint(host: Host) -> "str | None":
+def _live_fingerprint(host: Host) -> str | None:
     """Return a fingerprint of our live table without counters, or None where there is none."""
     code, output, _errors = host.attempt(["nft", "-s", "list", "table", *TABLE])
     return None if code else _digest(output)
 
 
-def _host_elements(host: Host, uplinks: List[str]) -> str:
+def _host_elements(host: Host, uplinks: list[str]) -> str:
     """Return what only the host knows: its uplinks and the networks that it is connected to."""
     if not host.has_command("ip"):
         return ""
     names = sorted(uplinks) or default_uplinks(host)
     lines = ""
     if names:
-        lines += "add element inet tenantnet uplinks { %s }\n" % ", ".join('"%s"' % name for name in names)
-    connected: Dict[int, List[str]] = {4: [], 6: []}
+        lines += "add element inet tenantnet uplinks {{ {} }}\n".format(", ".join(f'"{name}"' for name in names))
+    connected: dict[int, list[str]] = {4: [], 6: []}
     for family in (4, 6):
         argv = ["ip", "-N", "-j", "-%d" % family, "route", "show", "table", "main", "proto", "2"]
         for item in json.loads(host.run(argv).strip() or "[]"):
@@ -147,7 +149,7 @@ def _host_elements(host: Host, uplinks: List[str]) -> str:
     return lines
 
 
-def default_uplinks(host: Host) -> List[str]:
+def default_uplinks(host: Host) -> list[str]:
     """Return the interfaces of the default routes in the main table."""
     names = set()
     for family in (4, 6):

@@ -12,7 +12,7 @@ import errno
 import os
 import subprocess
 import tempfile
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Sequence
 
 
 class HostError(Exception):
@@ -29,14 +29,14 @@ class Host:
         """Remember whether this run only predicts, and below which folder files are."""
         self.check = check
         self.root = root
-        self.diffs: List[Dict[str, str]] = []
-        self.changes: List[str] = []
+        self.diffs: list[dict[str, str]] = []
+        self.changes: list[str] = []
 
     def path(self, path: str) -> str:
         """Return where an absolute path really is."""
         return os.path.join(self.root, path.lstrip("/"))
 
-    def run(self, argv: Sequence[str], stdin: Optional[str] = None) -> str:
+    def run(self, argv: Sequence[str], stdin: str | None = None) -> str:
         """Run a command and return its output; secrets travel by `stdin`, never by `argv`.
 
         Raises HostError with the command and its error output when it is missing or fails.
@@ -46,18 +46,20 @@ class Host:
             raise HostError("%s: failed with status %d: %s" % (" ".join(argv), code, errors.strip() or output.strip()))
         return output
 
-    def attempt(self, argv: Sequence[str], stdin: Optional[str] = None) -> Tuple[int, str, str]:
+    def attempt(self, argv: Sequence[str], stdin: str | None = None) -> tuple[int, str, str]:
         """Run a command that may fail; return its status, output and errors (127: there is no such command)."""
-        environment = dict(os.environ, LC_ALL="C.UTF-8", PATH="/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin")
+        environment = dict(
+            os.environ, LC_ALL="C.UTF-8", PATH="/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
+        )
         # A command without input gets an empty one: wg reads standard input where a file says /dev/stdin.
         try:
             done = subprocess.run(
-                list(argv), input=stdin or "", universal_newlines=True, capture_output=True, env=environment, check=False
+                list(argv), input=stdin or "", text=True, capture_output=True, env=environment, check=False
             )
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.EACCES):
-                return 127, "", "%s: %s" % (argv[0], os.strerror(error.errno))
-            raise HostError("%s: %s" % (argv[0], error)) from error
+                return 127, "", f"{argv[0]}: {os.strerror(error.errno)}"
+            raise HostError(f"{argv[0]}: {error}") from error
         return done.returncode, done.stdout, done.stderr
 
     def has_command(self, name: str) -> bool:
@@ -65,7 +67,7 @@ class Host:
         folders = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
         return any(os.access(os.path.join(folder, name), os.X_OK) for folder in folders)
 
-    def read(self, path: str) -> Optional[str]:
+    def read(self, path: str) -> str | None:
         """Return a file's text, or None where there is no such file.
 
         Raises HostError where it cannot be read.
@@ -76,16 +78,16 @@ class Host:
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
-            raise HostError("%s: cannot be read: %s" % (path, error)) from error
+            raise HostError(f"{path}: cannot be read: {error}") from error
 
-    def list_folder(self, path: str) -> List[str]:
+    def list_folder(self, path: str) -> list[str]:
         """Return the names in a folder, sorted; none where there is no folder."""
         try:
             return sorted(os.listdir(self.path(path)))
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise HostError("%s: cannot be read: %s" % (path, error.strerror)) from error
+            raise HostError(f"{path}: cannot be read: {error.strerror}") from error
 
     def applies(self, what: str) -> bool:
         """Record a change; tell whether it is to be made (False in check mode)."""
@@ -99,7 +101,7 @@ class Host:
             if os.stat(self.path(path)).st_mode & 0o777 != mode:
                 os.chmod(self.path(path), mode)
         except OSError as error:
-            raise HostError("%s: the folder cannot be made: %s" % (path, error.strerror)) from error
+            raise HostError(f"{path}: the folder cannot be made: {error.strerror}") from error
 
     def write(self, path: str, text: str, mode: int) -> None:
         """Write a file: complete or not at all, with its mode from the first byte, and on the disk.
@@ -111,7 +113,7 @@ class Host:
         temporary = ""
         try:
             # mkstemp makes the file 0600: a secret is never readable by others, not even before it is whole.
-            descriptor, temporary = tempfile.mkstemp(prefix=".%s." % os.path.basename(target), dir=folder)
+            descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(target)}.", dir=folder)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
@@ -121,7 +123,7 @@ class Host:
             temporary = ""
             self._sync_folder(folder)
         except OSError as error:
-            raise HostError("%s: cannot be written: %s; the old file is untouched" % (path, error.strerror)) from error
+            raise HostError(f"{path}: cannot be written: {error.strerror}; the old file is untouched") from error
         finally:
             if temporary:
                 self._unlink(temporary)
@@ -139,7 +141,7 @@ class Host:
         else:
             shown = (before or "", text)
         self.diffs.append({"before_header": path, "after_header": path, "before": shown[0], "after": shown[1]})
-        if self.applies("write %s" % path):
+        if self.applies(f"write {path}"):
             self.make_folder(os.path.dirname(path), folder_mode)
             self.write(path, text, mode)
         return True
@@ -148,7 +150,7 @@ class Host:
         """Remove a file; return whether there was one."""
         if not os.path.lexists(self.path(path)):
             return False
-        if self.applies("remove %s" % path):
+        if self.applies(f"remove {path}"):
             self._unlink(self.path(path))
             self._sync_folder(os.path.dirname(self.path(path)))
         return True

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, NamedTuple
 
 from ansible_collections.tenantnet.wireguard.plugins.module_utils import iproute, keys, wireguard
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
@@ -49,22 +49,22 @@ class Wanted(NamedTuple):
     key: str
     listen_port: int
     mtu: int
-    addresses: Tuple[str, ...]
-    routes: Tuple[Route, ...]
-    peers: Dict[str, Peer]
+    addresses: tuple[str, ...]
+    routes: tuple[Route, ...]
+    peers: dict[str, Peer]
     guarded: bool
 
 
 class Live(NamedTuple):
     """What the host has: WireGuard's state, and every interface's MTU, addresses and our routes."""
 
-    devices: Dict[str, Device]
-    mtus: Dict[str, int]
-    addresses: Dict[str, Set[str]]
-    routes: Set[Route]
+    devices: dict[str, Device]
+    mtus: dict[str, int]
+    addresses: dict[str, set[str]]
+    routes: set[Route]
 
 
-def read_wanted(item: Dict[str, Any]) -> Wanted:
+def read_wanted(item: dict[str, Any]) -> Wanted:
     """Read one interface of a plan."""
     peers = {
         str(peer["public_key"]): Peer(
@@ -87,23 +87,25 @@ def read_wanted(item: Dict[str, Any]) -> Wanted:
 
 def read_live(host: Host) -> Live:
     """Read everything that reconciling needs, each kind once."""
-    mtus: Dict[str, int] = {}
-    addresses: Dict[str, Set[str]] = {}
+    mtus: dict[str, int] = {}
+    addresses: dict[str, set[str]] = {}
     for item in json.loads(host.run(["ip", "-j", "address", "show"])):
         name = str(item["ifname"])
         mtus[name] = int(item["mtu"])
         addresses[name] = {
-            "%s/%s" % (each["local"], each["prefixlen"]) for each in item["addr_info"] if each.get("scope") == "global"
+            "{}/{}".format(each["local"], each["prefixlen"])
+            for each in item["addr_info"]
+            if each.get("scope") == "global"
         }
     return Live(wireguard.read_devices(host), mtus, addresses, iproute.read_routes(host))
 
 
-def owned_interfaces(host: Host) -> Dict[str, str]:
+def owned_interfaces(host: Host) -> dict[str, str]:
     """Return the interfaces whose configuration file is ours, each with the segment or peer that it is for."""
     owned = {}
     for name in host.list_folder(CONFIGURATION_FOLDER):
         if name.endswith(".conf"):
-            first_line = (host.read("%s/%s" % (CONFIGURATION_FOLDER, name)) or "").split("\n", 1)[0]
+            first_line = (host.read(f"{CONFIGURATION_FOLDER}/{name}") or "").split("\n", 1)[0]
             if first_line.startswith(MARKER):
                 owned[name[: -len(".conf")]] = first_line[len(MARKER) :]
     return owned
@@ -111,10 +113,10 @@ def owned_interfaces(host: Host) -> Dict[str, str]:
 
 def _configuration_path(name: str) -> str:
     """Return an interface's configuration file."""
-    return "%s/%s.conf" % (CONFIGURATION_FOLDER, name)
+    return f"{CONFIGURATION_FOLDER}/{name}.conf"
 
 
-def reconcile(host: Host, items: List[Dict[str, Any]], removable: List[str]) -> Dict[str, str]:
+def reconcile(host: Host, items: list[dict[str, Any]], removable: list[str]) -> dict[str, str]:
     """Make the host's interfaces what a plan says.
 
     removable: the tenants, segments or peers whose interfaces may be removed when they are wanted no more.
@@ -128,12 +130,13 @@ def reconcile(host: Host, items: List[Dict[str, Any]], removable: List[str]) -> 
     held_back = sorted(about for about in gone.values() if not _may_remove(about, removable))
     if held_back:
         raise HostError(
-            "declared no more, and would be removed: %s; name them in wireguard_allow_removal, or declare them again"
-            % ", ".join(held_back)
+            "declared no more, and would be removed: {}; name them in wireguard_allow_removal, or declare them again".format(
+                ", ".join(held_back)
+            )
         )
     _remove(host, sorted(gone))
-    public_keys: Dict[str, str] = {}
-    private_keys: Dict[str, Optional[str]] = {}
+    public_keys: dict[str, str] = {}
+    private_keys: dict[str, str | None] = {}
     reload_needed = False
     for name, item in sorted(wanted.items()):
         device = live.devices.get(name)
@@ -144,7 +147,7 @@ def reconcile(host: Host, items: List[Dict[str, Any]], removable: List[str]) -> 
         reload_needed |= _ensure_files(host, item, private)
     if reload_needed and not host.check:
         reload_manager(host)
-    units = {name: "wg-quick@%s.service" % name for name in wanted}
+    units = {name: f"wg-quick@{name}.service" for name in wanted}
     states = read_units(host, units.values())
     ensure_enabled(host, states)
     for name in sorted(wanted):
@@ -160,7 +163,7 @@ def reconcile(host: Host, items: List[Dict[str, Any]], removable: List[str]) -> 
     return public_keys
 
 
-def _configured_key(host: Host, name: str) -> Optional[str]:
+def _configured_key(host: Host, name: str) -> str | None:
     """Return the private key that an interface's own configuration file holds, if there is one."""
     for line in (host.read(_configuration_path(name)) or "").splitlines():
         word, _equals, value = line.partition("=")
@@ -169,19 +172,19 @@ def _configured_key(host: Host, name: str) -> Optional[str]:
     return None
 
 
-def _may_remove(about: str, removable: List[str]) -> bool:
+def _may_remove(about: str, removable: list[str]) -> bool:
     """Tell whether an interface's segment, its tenant or anything above it is named."""
     parts = about.split("/")
     return any("/".join(parts[:length]) in removable for length in range(1, len(parts) + 1))
 
 
-def _refuse_foreign(host: Host, wanted: Dict[str, Wanted], live: Live, ours: Set[str]) -> None:
+def _refuse_foreign(host: Host, wanted: dict[str, Wanted], live: Live, ours: set[str]) -> None:
     """Stop where a wanted name or port belongs to somebody else on this host."""
     for name in sorted(set(wanted) - ours):
         if name in live.mtus:
-            raise HostError("interface %s stands already and is not ours: choose another name in `interface`" % name)
+            raise HostError(f"interface {name} stands already and is not ours: choose another name in `interface`")
         if host.read(_configuration_path(name)) is not None:
-            raise HostError("%s exists and is not ours: choose another `interface`" % _configuration_path(name))
+            raise HostError(f"{_configuration_path(name)} exists and is not ours: choose another `interface`")
     ports = {item.listen_port: item.name for item in wanted.values() if item.listen_port}
     for name, device in sorted(live.devices.items()):
         if name not in ours and device.listen_port in ports:
@@ -191,7 +194,7 @@ def _refuse_foreign(host: Host, wanted: Dict[str, Wanted], live: Live, ours: Set
             )
 
 
-def _ensure_files(host: Host, item: Wanted, private_key: Optional[str]) -> bool:
+def _ensure_files(host: Host, item: Wanted, private_key: str | None) -> bool:
     """Write an interface's files; return whether systemd must read its units again."""
     for family in (4, 6):
         path = "%s/%s.v%d" % (BATCH_FOLDER, item.name, family)
@@ -202,12 +205,12 @@ def _ensure_files(host: Host, item: Wanted, private_key: Optional[str]) -> bool:
             host.ensure_absent(path)
     text = _configuration(item, private_key or "(new key)")
     host.ensure_file(_configuration_path(item.name), text, 0o600, secret=True, folder_mode=0o700)
-    drop_in = "%s/wg-quick@%s.service.d/tenantnet.conf" % (FOLDER, item.name)
-    units = "%s %s" % (FIREWALL, ROUTING) if item.guarded else ROUTING
+    drop_in = f"{FOLDER}/wg-quick@{item.name}.service.d/tenantnet.conf"
+    units = f"{FIREWALL} {ROUTING}" if item.guarded else ROUTING
     return host.ensure_file(drop_in, _DROP_IN.format(units=units), 0o644)
 
 
-def _batch(item: Wanted, family: int) -> List[str]:
+def _batch(item: Wanted, family: int) -> list[str]:
     """Return what PostUp gives to ``ip -batch``: IPv6 addresses and every route through the interface.
 
     A device that went took its routes in every table with it, also those in other segments' tables. IPv6
@@ -226,16 +229,16 @@ def _address_line(address: str, interface: str) -> str:
     nodad: a tentative address is refused as the source of the routes that follow, and a tunnel has no neighbours
     that could have it.
     """
-    return "address replace %s dev %s%s" % (address, interface, " noprefixroute nodad" if ":" in address else "")
+    return "address replace {} dev {}{}".format(address, interface, " noprefixroute nodad" if ":" in address else "")
 
 
 def _configuration(item: Wanted, private_key: str) -> str:
     """Write an interface's configuration for wg-quick."""
     lines = [MARKER + item.about, "# Changes are overwritten; the declaration is in the inventory.", "[Interface]"]
-    lines.append("PrivateKey = %s" % private_key)
+    lines.append(f"PrivateKey = {private_key}")
     if item.listen_port:
         lines.append("ListenPort = %d" % item.listen_port)
-    lines += ["Address = %s" % address for address in item.addresses if ":" not in address]
+    lines += [f"Address = {address}" for address in item.addresses if ":" not in address]
     lines += ["MTU = %d" % item.mtu, "Table = off"]
     if item.guarded:
         # Without the firewall the interface must not come up; wg-quick stops at the first command that fails.
@@ -247,10 +250,10 @@ def _configuration(item: Wanted, private_key: str) -> str:
     return text + "".join("\n" + wireguard.peer_section(peer) for _key, peer in sorted(item.peers.items()))
 
 
-def _change_live(host: Host, item: Wanted, device: Device, live: Live, private_key: Optional[str]) -> None:
+def _change_live(host: Host, item: Wanted, device: Device, live: Live, private_key: str | None) -> None:
     """Change a standing interface in place, by differences only."""
     if private_key is not None and device.private_key != private_key:
-        if host.applies("%s: give back its own key" % item.name):
+        if host.applies(f"{item.name}: give back its own key"):
             host.run(["wg", "set", item.name, "private-key", host.path(keys.key_path(item.key))])
     if item.listen_port and device.listen_port != item.listen_port:
         if host.applies("%s: listen on %d" % (item.name, item.listen_port)):
@@ -260,7 +263,7 @@ def _change_live(host: Host, item: Wanted, device: Device, live: Live, private_k
         numbers = (item.name, len(change.remove), len(change.write) + len(change.quiet))
         if host.applies("%s: remove %d peers, add or change %d" % numbers):
             wireguard.apply_delta(host, item.name, change)
-    lines: List[Tuple[str, str]] = []
+    lines: list[tuple[str, str]] = []
     if live.mtus[item.name] != item.mtu:
         lines.append(("", "link set dev %s mtu %d" % (item.name, item.mtu)))
     have = live.addresses.get(item.name, set())
@@ -272,13 +275,13 @@ def _change_live(host: Host, item: Wanted, device: Device, live: Live, private_k
     kept = {(route.table, route.to) for route in item.routes}
     stale = sorted(route for route in routes if (route.table, route.to) not in kept)
     lines += [(route.to, iproute.route_line("del", route)) for route in stale]
-    lines += [(old, "address del %s dev %s" % (old, item.name)) for old in sorted(have - set(item.addresses))]
+    lines += [(old, f"address del {old} dev {item.name}") for old in sorted(have - set(item.addresses))]
     if lines and host.applies("%s: change %d addresses and routes" % (item.name, len(lines))):
         for family, batch in iproute.by_family(lines).items():
             iproute.run_batch(host, family, batch)
 
 
-def _resolve(item: Wanted) -> Dict[str, str]:
+def _resolve(item: Wanted) -> dict[str, str]:
     """Return what wanted endpoints resolve to now; one that does not resolve is left as it is."""
     resolved = {}
     for peer in item.peers.values():
@@ -293,27 +296,27 @@ def _resolve(item: Wanted) -> Dict[str, str]:
     return resolved
 
 
-def _start(host: Host, states: Dict[str, Any], live: Live) -> None:
+def _start(host: Host, states: dict[str, Any], live: Live) -> None:
     """Start the interfaces that do not stand."""
     if not states:
         return
     # A unit that counts as active though its interface is gone must be stopped before it can start.
     dead = sorted(unit for unit, state in states.items() if state.active)
-    if dead and host.applies("restart %s, whose interfaces are gone" % ", ".join(dead)):
+    if dead and host.applies("restart {}, whose interfaces are gone".format(", ".join(dead))):
         host.run(["systemctl", "restart", *dead])
     # An interface that stands although its unit does not run was made by hand from our file.
     for unit in sorted(set(states) - set(dead)):
         name = unit[len("wg-quick@") : -len(".service")]
-        if name in live.devices and host.applies("take down %s, which stands without its unit" % name):
+        if name in live.devices and host.applies(f"take down {name}, which stands without its unit"):
             host.run(["ip", "link", "delete", "dev", name])
     ensure_started(host, {unit: state for unit, state in states.items() if not state.active})
 
 
-def _remove(host: Host, names: List[str]) -> None:
+def _remove(host: Host, names: list[str]) -> None:
     """Remove interfaces of ours and their files; their keys stay until a removal is complete."""
-    stop_and_disable(host, ["wg-quick@%s.service" % name for name in names])
+    stop_and_disable(host, [f"wg-quick@{name}.service" for name in names])
     for name in names:
         host.ensure_absent(_configuration_path(name))
         for family in (4, 6):
             host.ensure_absent("%s/%s.v%d" % (BATCH_FOLDER, name, family))
-        host.ensure_absent("%s/wg-quick@%s.service.d/tenantnet.conf" % (FOLDER, name))
+        host.ensure_absent(f"{FOLDER}/wg-quick@{name}.service.d/tenantnet.conf")

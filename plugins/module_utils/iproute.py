@@ -10,7 +10,7 @@ else's in the live kernel, without a record of what an earlier run did.
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, NamedTuple, Set, Tuple
+from typing import Any, NamedTuple
 
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
 
@@ -37,7 +37,7 @@ class Route(NamedTuple):
     source: str
 
 
-def read_rules(host: Host, family: int) -> List[Tuple[Rule, bool]]:
+def read_rules(host: Host, family: int) -> list[tuple[Rule, bool]]:
     """Return the live rules of a family, each with whether it is ours."""
     rules = []
     for item in _json(host, ["ip", "-N", "-j", "-%d" % family, "rule", "show"]):
@@ -45,47 +45,47 @@ def read_rules(host: Host, family: int) -> List[Tuple[Rule, bool]]:
     return rules
 
 
-def _json(host: Host, argv: List[str]) -> List[Dict[str, Any]]:
+def _json(host: Host, argv: list[str]) -> list[dict[str, Any]]:
     """Run ip and read its JSON; no output at all is an empty list."""
     text = host.run(argv).strip()
     try:
         return list(json.loads(text)) if text else []
     except ValueError as error:
-        raise HostError("%s: printed no JSON: %s" % (" ".join(argv), error)) from error
+        raise HostError("{}: printed no JSON: {}".format(" ".join(argv), error)) from error
 
 
-def _rule(item: Dict[str, Any]) -> Rule:
+def _rule(item: dict[str, Any]) -> Rule:
     """Write a rule that `ip -j` printed in the words that a plan uses."""
     words = []
     source = str(item.get("src", "all"))
-    source += "/%s" % item["srclen"] if "srclen" in item else ""
+    source += "/{}".format(item["srclen"]) if "srclen" in item else ""
     if source != "all":
-        words.append("from %s" % source)
+        words.append(f"from {source}")
     if "iif" in item:
-        words.append("iif %s" % item["iif"])
+        words.append("iif {}".format(item["iif"]))
     if "fwmark" in item:
-        words.append("fwmark %s/%s" % (item["fwmark"], item.get("fwmask", item["fwmark"])))
+        words.append("fwmark {}/{}".format(item["fwmark"], item.get("fwmask", item["fwmark"])))
     if "dst" in item:
-        words.append("to %s%s" % (item["dst"], "/%s" % item["dstlen"] if "dstlen" in item else ""))
+        words.append("to {}{}".format(item["dst"], "/{}".format(item["dstlen"]) if "dstlen" in item else ""))
     known = {"priority", "src", "srclen", "dst", "dstlen", "iif", "iif_detached", "fwmark", "fwmask", "protocol"}
     known |= {"goto", "table", "action", "unresolved"}
     # A selector that we never use makes the rule different from every rule of ours.
-    words += ["%s %s" % (key, item[key]) for key in sorted(set(item) - known)]
+    words += [f"{key} {item[key]}" for key in sorted(set(item) - known)]
     if "goto" in item:
-        action = "goto %s" % item["goto"]
+        action = "goto {}".format(item["goto"])
     elif "table" in item:
-        action = "lookup %s" % {"254": "main"}.get(str(item["table"]), item["table"])
+        action = "lookup {}".format({"254": "main"}.get(str(item["table"]), item["table"]))
     else:
         action = {UNREACHABLE: "unreachable"}.get(str(item.get("action")), str(item.get("action")))
     return Rule(int(item.get("priority", 0)), " ".join(words) or "from all", action)
 
 
-def foreign_rules(live: List[Tuple[Rule, bool]], first: int, last: int) -> List[Rule]:
+def foreign_rules(live: list[tuple[Rule, bool]], first: int, last: int) -> list[Rule]:
     """Return rules of others between two priorities: ours could not be ordered among them."""
     return [rule for rule, ours in live if not ours and first <= rule.priority <= last]
 
 
-def rule_changes(live: List[Tuple[Rule, bool]], wanted: Set[Rule]) -> Tuple[List[str], List[str]]:
+def rule_changes(live: list[tuple[Rule, bool]], wanted: set[Rule]) -> tuple[list[str], list[str]]:
     """Return the batch lines that add what is missing, and those that delete what is ours and not wanted.
 
     Additions run from the highest priority down, so that the target of a `goto` stands before anything
@@ -102,12 +102,12 @@ def _rule_line(verb: str, rule: Rule) -> str:
     return "rule %s pref %d %s %s protocol %d" % (verb, rule.priority, rule.selector, rule.action, PROTOCOL)
 
 
-def boot_rules(rules: List[Rule]) -> str:
+def boot_rules(rules: list[Rule]) -> str:
     """Write the batch that makes these rules on a host that has none."""
     return "".join(_rule_line("add", rule) + "\n" for rule in sorted(rules, reverse=True))
 
 
-def read_routes(host: Host) -> Set[Route]:
+def read_routes(host: Host) -> set[Route]:
     """Return our live routes of both families, in every table."""
     found = set()
     for family, everything in ((4, "0.0.0.0/0"), (6, "::/0")):
@@ -118,7 +118,10 @@ def read_routes(host: Host) -> Set[Route]:
             to = to if "/" in to else "%s/%d" % (to, 32 if family == 4 else 128)
             found.add(
                 Route(
-                    int(item.get("table", 254)), to, "" if dead else str(item.get("dev", "")), str(item.get("prefsrc", ""))
+                    int(item.get("table", 254)),
+                    to,
+                    "" if dead else str(item.get("dev", "")),
+                    str(item.get("prefsrc", "")),
                 )
             )
     return found
@@ -126,9 +129,9 @@ def read_routes(host: Host) -> Set[Route]:
 
 def route_line(verb: str, route: Route) -> str:
     """Write a line for ``ip -batch``; `replace` makes it harmless to run twice."""
-    line = "route %s %s%s" % (verb, "" if route.device else "unreachable ", route.to)
-    line += " dev %s" % route.device if route.device else ""
-    line += " src %s" % route.source if route.source and verb != "del" else ""
+    line = "route {} {}{}".format(verb, "" if route.device else "unreachable ", route.to)
+    line += f" dev {route.device}" if route.device else ""
+    line += f" src {route.source}" if route.source and verb != "del" else ""
     return "%s table %d proto %d" % (line, route.table, PROTOCOL)
 
 
@@ -137,7 +140,7 @@ def family_of(prefix: str) -> int:
     return 6 if ":" in prefix else 4
 
 
-def run_batch(host: Host, family: int, lines: List[str]) -> None:
+def run_batch(host: Host, family: int, lines: list[str]) -> None:
     """Run lines in one ``ip -batch``; nothing runs where there are none.
 
     Raises HostError at the first line that the kernel refuses.
@@ -146,9 +149,9 @@ def run_batch(host: Host, family: int, lines: List[str]) -> None:
         host.run(["ip", "-%d" % family, "-batch", "-"], stdin="\n".join(lines) + "\n")
 
 
-def by_family(lines: List[Tuple[str, str]]) -> Dict[int, List[str]]:
+def by_family(lines: list[tuple[str, str]]) -> dict[int, list[str]]:
     """Sort (prefix, line) pairs into the lines of each family."""
-    sorted_lines: Dict[int, List[str]] = {4: [], 6: []}
+    sorted_lines: dict[int, list[str]] = {4: [], 6: []}
     for prefix, line in lines:
         sorted_lines[family_of(prefix)].append(line)
     return sorted_lines

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import os
-from typing import Optional
 
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
 
@@ -16,7 +15,7 @@ FOLDER = "/etc/tenantnet/keys"
 
 def key_path(name: str) -> str:
     """Return the file of a key; a slash of a party's id becomes a dot, which no name contains."""
-    return "%s/%s.key" % (FOLDER, name.replace("/", "."))
+    return "{}/{}.key".format(FOLDER, name.replace("/", "."))
 
 
 def new_private_key() -> str:
@@ -36,7 +35,7 @@ def is_private_key(text: str) -> bool:
     return len(raw) == 32 and any(raw)
 
 
-def ensure_key(host: Host, name: str, existing: Optional[str]) -> Optional[str]:
+def ensure_key(host: Host, name: str, existing: str | None) -> str | None:
     """Return the private key of a name, making it when there is none.
 
     existing: the key that the interface runs with now, which is adopted when its file is missing: a key is
@@ -48,11 +47,13 @@ def ensure_key(host: Host, name: str, existing: Optional[str]) -> Optional[str]:
     if text is not None:
         key = text.strip()
         if not is_private_key(key):
-            raise HostError("%s: holds no private key: restore it from a backup, or remove it to have a new one made" % path)
+            raise HostError(
+                f"{path}: holds no private key: restore it from a backup, or remove it to have a new one made"
+            )
         return key
     adopted = existing is not None and is_private_key(existing)
     host.diffs.append({"before_header": path, "after_header": path, "before": "", "after": "(new key)\n"})
-    if not host.applies("%s the key of %s" % ("adopt" if adopted else "make", name)):
+    if not host.applies("{} the key of {}".format("adopt" if adopted else "make", name)):
         return existing if adopted else None
     key = existing if adopted and existing is not None else new_private_key()
     host.make_folder(FOLDER, 0o700)

@@ -10,7 +10,7 @@ it is known by, and a key that differs from the record is not let in before some
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
 
@@ -18,7 +18,7 @@ FOLDER = "/var/lib/tenantnet"
 FILE = FOLDER + "/known_keys.json"
 
 
-def read_known(host: Host) -> Dict[str, str]:
+def read_known(host: Host) -> dict[str, str]:
     """Return the recorded public keys by party."""
     text = host.read(FILE)
     if text is None:
@@ -26,12 +26,12 @@ def read_known(host: Host) -> Dict[str, str]:
     try:
         return {str(party): str(key) for party, key in json.loads(text).items()}
     except (ValueError, AttributeError) as error:
-        raise HostError("%s is damaged: restore it from a backup" % FILE) from error
+        raise HostError(f"{FILE} is damaged: restore it from a backup") from error
 
 
 def resolve(
-    host: Host, interfaces: List[Dict[str, Any]], reported: Dict[str, str], accepted: List[str]
-) -> Tuple[List[Dict[str, Any]], List[Dict[str, str]]]:
+    host: Host, interfaces: list[dict[str, Any]], reported: dict[str, str], accepted: list[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Give every peer without a declared key the one that is known or reported.
 
     reported: keys that other hosts told in this run, by party; accepted: parties whose changed key is

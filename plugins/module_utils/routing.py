@@ -10,7 +10,7 @@ guard that keeps fabric addresses from leaving in plain text while the tunnel is
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Set
+from typing import Any
 
 from ansible_collections.tenantnet.wireguard.plugins.module_utils import iproute
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
@@ -51,7 +51,7 @@ WantedBy=multi-user.target
 """
 
 
-def reconcile(host: Host, plan: Dict[str, Any]) -> None:
+def reconcile(host: Host, plan: dict[str, Any]) -> None:
     """Make a host's routing what a plan says.
 
     plan: families, tables (number: name), rules (by family), priorities (first, last), sysctl (key: value),
@@ -92,7 +92,7 @@ def reconcile(host: Host, plan: Dict[str, Any]) -> None:
     ensure_started(host, states)
 
 
-def _closing_routes(plan: Dict[str, Any], families: List[int]) -> Set[Route]:
+def _closing_routes(plan: dict[str, Any], families: list[int]) -> set[Route]:
     """Return the `unreachable` routes: the last of every table, and a peer's guard in main."""
     everything = {4: "0.0.0.0/0", 6: "::/0"}
     closing = {Route(int(number), everything[family], "", "") for number in plan["tables"] for family in families}
@@ -105,13 +105,13 @@ def _closing_line(route: Route) -> str:
     return line + " metric %d" % _GUARD_METRIC if route.table == 254 else line
 
 
-def _run(host: Host, lines: List[Any]) -> None:
+def _run(host: Host, lines: list[Any]) -> None:
     """Run (prefix, line) pairs, one batch a family."""
     for family, batch in iproute.by_family(lines).items():
         iproute.run_batch(host, family, batch)
 
 
-def _refuse_foreign(live: Dict[int, Any], priorities: List[int]) -> None:
+def _refuse_foreign(live: dict[int, Any], priorities: list[int]) -> None:
     """Stop where rules of others stand between ours."""
     found = [
         "IPv%d rule %d: %s %s" % (family, rule.priority, rule.selector, rule.action)
@@ -125,7 +125,7 @@ def _refuse_foreign(live: Dict[int, Any], priorities: List[int]) -> None:
         )
 
 
-def _ensure_sysctl(host: Host, plan: Dict[str, Any]) -> None:
+def _ensure_sysctl(host: Host, plan: dict[str, Any]) -> None:
     """Make kernel settings what the plan says, in the running kernel and at boot."""
     wanted = {str(key): str(value) for key, value in plan["sysctl"].items()}
     ports = str(plan.get("reserved_ports") or "")
@@ -135,26 +135,26 @@ def _ensure_sysctl(host: Host, plan: Dict[str, Any]) -> None:
         wanted[key] = _join_ports(live, ports)
     if not wanted:
         return
-    lines = "".join("%s = %s\n" % item for item in sorted(wanted.items()))
+    lines = "".join("{} = {}\n".format(*item) for item in sorted(wanted.items()))
     host.ensure_file(SYSCTL_FILE, NOTICE + lines, 0o644)
     for key, value in sorted(wanted.items()):
         path = "/proc/sys/" + key.replace(".", "/")
         live_value = host.read(path)
         if live_value is None:
-            raise HostError("%s: the kernel has no such setting" % key)
-        if live_value.strip() != value and host.applies("set %s = %s" % (key, value)):
+            raise HostError(f"{key}: the kernel has no such setting")
+        if live_value.strip() != value and host.applies(f"set {key} = {value}"):
             with open(host.path(path), "w", encoding="ascii") as file:
                 file.write(value + "\n")
 
 
 def _join_ports(live: str, ours: str) -> str:
     """Join two lists of port ranges as the kernel prints them: sorted, merged."""
-    numbers: Set[int] = set()
+    numbers: set[int] = set()
     for word in (live + "," + ours).split(","):
         if word:
             first, _dash, last = word.partition("-")
             numbers.update(range(int(first), int(last or first) + 1))
-    ranges: List[List[int]] = []
+    ranges: list[list[int]] = []
     for number in sorted(numbers):
         if ranges and ranges[-1][1] == number - 1:
             ranges[-1][1] = number
@@ -163,9 +163,7 @@ def _join_ports(live: str, ours: str) -> str:
     return ",".join("%d" % low if low == high else "%d-%d" % (low, high) for low, high in ranges)
 
 
-def _ensure_unit(
-    host: Host, families: List[int], rules: Dict[int, Set[Rule]], closing: Set[Route]
-) -> None:
+def _ensure_unit(host: Host, families: list[int], rules: dict[int, set[Rule]], closing: set[Route]) -> None:
     """Write the unit and its batches: what the kernel is given at boot, before any interface of ours."""
     commands = ""
     lines = iproute.by_family([(route.to, _closing_line(route)) for route in sorted(closing)])
@@ -183,5 +181,5 @@ def _ensure_unit(
         else:
             host.ensure_absent(rules_file)
     text = _UNIT.format(notice=NOTICE, commands=commands)
-    if host.ensure_file("%s/%s" % (FOLDER, ROUTING), text, 0o644) and not host.check:
+    if host.ensure_file(f"{FOLDER}/{ROUTING}", text, 0o644) and not host.check:
         reload_manager(host)

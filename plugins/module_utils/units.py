@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, NamedTuple
+from typing import Iterable, NamedTuple
 
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host
 
@@ -21,7 +21,7 @@ class UnitState(NamedTuple):
     enabled: bool
 
 
-def read_units(host: Host, names: Iterable[str]) -> Dict[str, UnitState]:
+def read_units(host: Host, names: Iterable[str]) -> dict[str, UnitState]:
     """Return the state of units by name; one that systemd does not know is neither active nor enabled."""
     names = sorted(names)
     states = {name: UnitState(False, False) for name in names}
@@ -44,25 +44,25 @@ def reload_manager(host: Host) -> None:
     host.run(["systemctl", "daemon-reload"])
 
 
-def ensure_enabled(host: Host, states: Dict[str, UnitState]) -> List[str]:
+def ensure_enabled(host: Host, states: dict[str, UnitState]) -> list[str]:
     """Enable the units that would not start at boot; return their names."""
     missing = sorted(name for name, state in states.items() if not state.enabled)
-    if missing and host.applies("enable %s" % ", ".join(missing)):
+    if missing and host.applies("enable {}".format(", ".join(missing))):
         host.run(["systemctl", "enable", *missing])
     return missing
 
 
-def ensure_started(host: Host, states: Dict[str, UnitState]) -> List[str]:
+def ensure_started(host: Host, states: dict[str, UnitState]) -> list[str]:
     """Start the units that are not active, all in one call so that they start side by side; return their names."""
     missing = sorted(name for name, state in states.items() if not state.active)
-    if missing and host.applies("start %s" % ", ".join(missing)):
+    if missing and host.applies("start {}".format(", ".join(missing))):
         # A unit that failed before is started again without waiting for its rate limit.
         host.attempt(["systemctl", "reset-failed", *missing])
         host.run(["systemctl", "start", *missing])
     return missing
 
 
-def stop_and_disable(host: Host, names: List[str]) -> None:
+def stop_and_disable(host: Host, names: list[str]) -> None:
     """Stop units and keep them from starting at boot."""
-    if names and host.applies("stop and disable %s" % ", ".join(names)):
+    if names and host.applies("stop and disable {}".format(", ".join(names))):
         host.run(["systemctl", "disable", "--now", *names])

@@ -9,7 +9,7 @@ and endpoint alone.
 
 from __future__ import annotations
 
-from typing import Dict, FrozenSet, List, NamedTuple, Optional
+from typing import NamedTuple
 
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
 
@@ -21,7 +21,7 @@ class Peer(NamedTuple):
     """A peer of an interface. endpoint: host:port or empty; keepalive in seconds, 0 for none."""
 
     public_key: str
-    allowed_ips: FrozenSet[str]
+    allowed_ips: frozenset[str]
     endpoint: str
     keepalive: int
 
@@ -31,14 +31,14 @@ class Device(NamedTuple):
 
     private_key: str
     listen_port: int
-    peers: Dict[str, Peer]
+    peers: dict[str, Peer]
 
 
-def read_devices(host: Host) -> Dict[str, Device]:
+def read_devices(host: Host) -> dict[str, Device]:
     """Return every live WireGuard interface of the host, from one dump; none where wg is not installed."""
     if not host.has_command("wg"):
         return {}
-    devices: Dict[str, Device] = {}
+    devices: dict[str, Device] = {}
     for line in host.run(["wg", "show", "all", "dump"]).splitlines():
         words = line.split("\t")
         if len(words) == 5:
@@ -59,11 +59,11 @@ def read_devices(host: Host) -> Dict[str, Device]:
 
 def peer_section(peer: Peer) -> str:
     """Write a peer as a configuration file has it."""
-    lines = ["[Peer]", "PublicKey = %s" % peer.public_key]
+    lines = ["[Peer]", f"PublicKey = {peer.public_key}"]
     if peer.allowed_ips:
-        lines.append("AllowedIPs = %s" % ", ".join(sorted(peer.allowed_ips)))
+        lines.append("AllowedIPs = {}".format(", ".join(sorted(peer.allowed_ips))))
     if peer.endpoint:
-        lines.append("Endpoint = %s" % peer.endpoint)
+        lines.append(f"Endpoint = {peer.endpoint}")
     if peer.keepalive:
         lines.append("PersistentKeepalive = %d" % peer.keepalive)
     return "\n".join(lines) + "\n"
@@ -72,12 +72,12 @@ def peer_section(peer: Peer) -> str:
 class Delta(NamedTuple):
     """What must change on a live interface. moved: peers whose AllowedIPs pass between them."""
 
-    remove: List[str]
-    write: List[Peer]
-    quiet: List[str]
+    remove: list[str]
+    write: list[Peer]
+    quiet: list[str]
 
 
-def delta(live: Dict[str, Peer], wanted: Dict[str, Peer], resolved: Dict[str, str]) -> Delta:
+def delta(live: dict[str, Peer], wanted: dict[str, Peer], resolved: dict[str, str]) -> Delta:
     """Compare live peers with wanted ones.
 
     An endpoint is only compared where one is wanted: a roaming peer's live endpoint is its own. resolved: the
@@ -115,21 +115,21 @@ def apply_delta(host: Host, interface: str, change: Delta) -> None:
         host.run(["wg", "addconf", interface, "/dev/stdin"], stdin=text)
 
 
-def verify(interface: str, live: Optional[Device], private_key: str, wanted: Dict[str, Peer]) -> None:
+def verify(interface: str, live: Device | None, private_key: str, wanted: dict[str, Peer]) -> None:
     """Check what was read back after a change.
 
     Raises HostError where a peer or one of its addresses is not there: WireGuard moves an address that two
     peers want to the last of them, without a word.
     """
     if live is None:
-        raise HostError("%s: is not there after it was started: see journalctl -u wg-quick@%s" % (interface, interface))
+        raise HostError(f"{interface}: is not there after it was started: see journalctl -u wg-quick@{interface}")
     if live.private_key != private_key:
-        raise HostError("%s: runs with another key than its own" % interface)
+        raise HostError(f"{interface}: runs with another key than its own")
     missing = sorted(set(wanted) - set(live.peers))
     if missing:
-        raise HostError("%s: peers are missing after the change: %s" % (interface, ", ".join(missing)))
+        raise HostError("{}: peers are missing after the change: {}".format(interface, ", ".join(missing)))
     for key, peer in sorted(wanted.items()):
         if live.peers[key].allowed_ips != peer.allowed_ips:
             raise HostError(
-                "%s: peer %s has %s and not %s" % (interface, key, sorted(live.peers[key].allowed_ips), sorted(peer.allowed_ips))
+                f"{interface}: peer {key} has {sorted(live.peers[key].allowed_ips)} and not {sorted(peer.allowed_ips)}"
             )

@@ -59,7 +59,7 @@ overview:
 """
 
 import json
-from typing import Any, Dict
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.edge import run_driver
@@ -68,13 +68,13 @@ from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Ho
 FILE = "/var/lib/tenantnet/deployed.json"
 
 
-def read(host: Host) -> Dict[str, Any]:
+def read(host: Host) -> dict[str, Any]:
     """Return what is kept."""
     text = host.read(FILE)
     try:
         return {"overview": None if text is None else json.loads(text)}
     except ValueError as error:
-        raise HostError("%s is damaged: restore it from a backup, or remove it to deploy anew" % FILE) from error
+        raise HostError(f"{FILE} is damaged: restore it from a backup, or remove it to deploy anew") from error
 
 
 def main() -> None:
@@ -87,7 +87,7 @@ def main() -> None:
         supports_check_mode=True,
     )
 
-    def drive(host: Host) -> Dict[str, Any]:
+    def drive(host: Host) -> dict[str, Any]:
         if module.params["state"] == "read":
             return read(host)
         text = json.dumps(module.params["overview"], indent=1, sort_keys=True) + "\n"

@@ -62,7 +62,7 @@ generation:
   sample: 2
 """
 
-from typing import Any, Dict
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tenantnet.wireguard.plugins.module_utils import firewall
@@ -80,7 +80,7 @@ def main() -> None:
         supports_check_mode=True,
     )
 
-    def drive(host: Host) -> Dict[str, Any]:
+    def drive(host: Host) -> dict[str, Any]:
         return firewall.reconcile(host, module.params["ruleset"], module.params["uplinks"])
 
     run_driver(module, drive)

@@ -82,7 +82,7 @@ pending:
   returned: success
 """
 
-from typing import Any, Dict
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tenantnet.wireguard.plugins.module_utils import interfaces, known_keys
@@ -104,7 +104,7 @@ def main() -> None:
     )
     params = module.params
 
-    def drive(host: Host) -> Dict[str, Any]:
+    def drive(host: Host) -> dict[str, Any]:
         complete, pending = known_keys.resolve(host, params["interfaces"], params["reported"], params["accepted"])
         if params["scope"] == "peer":
             # A peer knows nobody but its hub: without the hub's key there is nothing to bring up yet.

@@ -55,7 +55,7 @@ public_keys:
   returned: success
 """
 
-from typing import Any, Dict
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tenantnet.wireguard.plugins.module_utils import keys
@@ -70,7 +70,7 @@ def main() -> None:
         supports_check_mode=True,
     )
 
-    def drive(host: Host) -> Dict[str, Any]:
+    def drive(host: Host) -> dict[str, Any]:
         found = {}
         for party in module.params["parties"]:
             private = keys.ensure_key(host, party, None)

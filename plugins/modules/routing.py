@@ -56,7 +56,7 @@ changes:
   sample: [write /etc/tenantnet/firewall.nft, "load the firewall, generation 2"]
 """
 
-from typing import Any, Dict
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tenantnet.wireguard.plugins.module_utils import routing
@@ -74,7 +74,7 @@ def main() -> None:
         supports_check_mode=True,
     )
 
-    def drive(host: Host) -> Dict[str, Any]:
+    def drive(host: Host) -> dict[str, Any]:
         routing.reconcile(host, module.params["plan"])
         return {}
 

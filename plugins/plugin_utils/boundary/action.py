@@ -13,7 +13,6 @@ from typing import Any
 import yaml
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.run import Run, RunError
 
 COLLECTION = "tenantnet.wireguard"

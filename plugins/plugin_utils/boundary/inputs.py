@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.values import locator, plain
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.compile import Declaration
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.parse import HUB_VARIABLES, PREFIX, is_ours
@@ -41,7 +40,7 @@ class Inputs:
 
     def declaration(self, record: Any) -> Declaration:
         """Return the compiler's input."""
-        today = datetime.datetime.now(datetime.timezone.utc).date()
+        today = datetime.datetime.now(datetime.UTC).date()
         return Declaration(self.variables, self.hubs, self.peer_hosts, record, today)
 
 
@@ -100,8 +99,11 @@ def _refuse_disagreement(
     for key in sorted(variables.keys() | others.keys()):
         if variables.get(key) != others.get(key):
             problems.add(
-                (key,), NO_VALUE, f"is not the same for hubs {first} and {name}",
-                "declare the fabric in group_vars of all hubs; only wireguard_hub_* differs per hub", (f"hostvars[{name}]", key),
+                (key,),
+                NO_VALUE,
+                f"is not the same for hubs {first} and {name}",
+                "declare the fabric in group_vars of all hubs; only wireguard_hub_* differs per hub",
+                (f"hostvars[{name}]", key),
             )
 
 
@@ -113,7 +115,9 @@ def _record_path(raw: Mapping[str, Any], template: Any, problems: Problems) -> s
     folder = raw.get("inventory_dir")
     if not folder:
         problems.add(
-            ("wireguard_allocation_file",), NO_VALUE, "is not set, and the first hub's inventory is no file",
+            ("wireguard_allocation_file",),
+            NO_VALUE,
+            "is not set, and the first hub's inventory is no file",
             "name the file that records allocations",
         )
         return None

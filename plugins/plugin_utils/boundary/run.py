@@ -21,7 +21,6 @@ from typing import Any
 
 from ansible import constants as C
 from ansible.parsing.dataloader import DataLoader
-
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.inputs import (
     Inputs,
     load_record,
@@ -29,6 +28,7 @@ from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.input
 )
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.compile import compile_declaration
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.problems import DeclarationError
+
 
 class RunError(Exception):
     """The run cannot go on; the message is for people and complete."""
@@ -43,7 +43,13 @@ class Run:
         self._base = os.path.join(str(C.DEFAULT_LOCAL_TMP), "tenantnet")
         os.makedirs(self._base, mode=0o700, exist_ok=True)
         inputs = self.inputs
-        source = (inputs.variables, inputs.hubs, inputs.peer_hosts, [p.path for p in inputs.problems.found], inputs.record_path)
+        source = (
+            inputs.variables,
+            inputs.hubs,
+            inputs.peer_hosts,
+            [p.path for p in inputs.problems.found],
+            inputs.record_path,
+        )
         digest = hashlib.sha256(pickle.dumps(source, protocol=4)).hexdigest()[:24]
         self._folder = os.path.join(self._base, digest)
 
@@ -118,7 +124,9 @@ class Run:
                 self._write(os.path.join(temporary, "record-all.json"), compiled["record"])
             for kind in ("hubs", "peers", "probes"):
                 for name, part in compiled[kind].items():
-                    self._write(os.path.join(temporary, f"{kind.rstrip('s') if kind != 'probes' else kind}-{name}.json"), part)
+                    self._write(
+                        os.path.join(temporary, f"{kind.rstrip('s') if kind != 'probes' else kind}-{name}.json"), part
+                    )
         os.rename(temporary, self._folder)
 
     @contextmanager

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleError
-
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.problems import NO_VALUE, Path, Problems
 
 try:
@@ -40,7 +39,10 @@ def plain(value: Any, path: Path, template: Template | None, problems: Problems)
             return _templated(value, path, template, problems)
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key) if isinstance(key, str) else key: plain(item, (*path, _part(key)), template, problems) for key, item in value.items()}
+        return {
+            str(key) if isinstance(key, str) else key: plain(item, (*path, _part(key)), template, problems)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [plain(item, (*path, index), template, problems) for index, item in enumerate(value)]
     if value is None or isinstance(value, bool):
@@ -71,7 +73,9 @@ def _templated(value: str, path: Path, template: Template, problems: Problems) -
     try:
         return plain(template(value), path, None, problems)
     except (AnsibleError, TypeError, ValueError) as error:
-        problems.add(path, str(value), f"cannot be templated: {_first_line(error)}", "define what it names, or write the value")
+        problems.add(
+            path, str(value), f"cannot be templated: {_first_line(error)}", "define what it names, or write the value"
+        )
         return None
 
 

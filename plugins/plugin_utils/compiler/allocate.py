@@ -54,9 +54,7 @@ class _Place:
         return self.declared.path
 
 
-def allocate(
-    fabric: Fabric, record: Record, today: datetime.date, problems: Problems
-) -> tuple[Network | None, Record]:
+def allocate(fabric: Fabric, record: Record, today: datetime.date, problems: Problems) -> tuple[Network | None, Record]:
     """Place every segment and peer, and return the network with the record that says so.
 
     The network is None where something could not be placed; the reasons are in `problems`.
@@ -90,9 +88,7 @@ def _places(fabric: Fabric, record: Record) -> Iterator[_Place]:
     default_hub = fabric.hubs[0].name
     management = fabric.management
     if management is not None:
-        yield _Place(
-            MANAGEMENT, MANAGEMENT, management, management.hub or default_hub, record.segments.get(MANAGEMENT)
-        )
+        yield _Place(MANAGEMENT, MANAGEMENT, management, management.hub or default_hub, record.segments.get(MANAGEMENT))
     declared = [
         (f"{tenant.name}/{segment.name}", tenant, segment) for tenant in fabric.tenants for segment in tenant.segments
     ]
@@ -122,7 +118,13 @@ def _allocate_numbers(fabric: Fabric, places: list[_Place], problems: Problems) 
     _refuse_shared(((place, place.table, "table") for place in places), problems)
     for place in places:
         if place.table == base:
-            problems.add((*place.path, "table"), base, "is the hub's own table", "choose another", ("wireguard_routing_table_base",))
+            problems.add(
+                (*place.path, "table"),
+                base,
+                "is the hub's own table",
+                "choose another",
+                ("wireguard_routing_table_base",),
+            )
     fixed = [_fixed_port(place, fabric) for place in places]
     taken = ((port, port) for port in fixed if port)
     ports = FreeNumbers(fabric.listen_port_base + 1, 65535, taken)
@@ -154,7 +156,9 @@ def _allocate_interfaces(places: list[_Place], problems: Problems) -> None:
     for place in places:
         salt = 0
         while not place.interface:
-            usual = interface_name(place.tenant, place.declared.name, salt) if isinstance(place.declared, Segment) else ""
+            usual = (
+                interface_name(place.tenant, place.declared.name, salt) if isinstance(place.declared, Segment) else ""
+            )
             name = usual or (MANAGEMENT_INTERFACE if not salt else f"{MANAGEMENT_INTERFACE}-{salt}")
             place.interface = "" if name in taken else name
             salt += 1
@@ -171,7 +175,9 @@ def _refuse_shared(values: Iterable[tuple[_Place, int | str, str]], problems: Pr
             continue
         late, early = (place, other) if getattr(place.declared, key, None) else (other, place)
         problems.add(
-            _origin(late, key), value, f"is {early.id}'s {key} already" if late is not early else "is taken",
+            _origin(late, key),
+            value,
+            f"is {early.id}'s {key} already" if late is not early else "is taken",
             "choose another, or where both are recorded remove the record of the segment that is not deployed yet",
             _origin(early, key),
         )
@@ -223,7 +229,9 @@ def _allocate_subnets(
             number = free.take()
         if number is None:
             problems.add(
-                place.path, NO_VALUE, f"finds no free /{length} in {supernet.text}",
+                place.path,
+                NO_VALUE,
+                f"finds no free /{length} in {supernet.text}",
                 f"widen wireguard_supernet{'' if family == 4 else '_v6'}, or declare smaller subnets",
             )
             return
@@ -237,14 +245,18 @@ def _refuse_overlaps(fixed: list[tuple[Prefix, _Place]], key: str, supernet: Pre
         if wide.overlaps(narrow) and not (getattr(holder.declared, key) and getattr(place.declared, key)):
             late, early = (place, holder) if getattr(place.declared, key) else (holder, place)
             problems.add(
-                _origin(late, key), getattr(late, key).text, f"overlaps {getattr(early, key).text} of {early.id}",
+                _origin(late, key),
+                getattr(late, key).text,
+                f"overlaps {getattr(early, key).text} of {early.id}",
                 "choose another subnet, or where both are recorded remove the record of the segment that is not deployed yet",
                 _origin(early, key),
             )
     for subnet, place in ordered:
         if not getattr(place.declared, key) and not supernet.contains(subnet):
             problems.add(
-                _origin(place, key), subnet.text, f"is recorded outside {supernet.text}",
+                _origin(place, key),
+                subnet.text,
+                f"is recorded outside {supernet.text}",
                 "restore the supernet, or remove the segment's record and renumber it",
             )
 
@@ -280,7 +292,9 @@ def _place_peers(
         for peer in declared:
             if peer.address_v6 is not None:
                 problems.add(
-                    (*peer.path, "address_v6"), peer.address_v6.address, "is declared without wireguard_supernet_v6",
+                    (*peer.path, "address_v6"),
+                    peer.address_v6.address,
+                    "is declared without wireguard_supernet_v6",
                     "set it, or remove this",
                 )
     for peer in declared:
@@ -302,9 +316,20 @@ def _place_hosts(
             continue
         fault = _address_fault(address, subnet)
         if fault:
-            problems.add((*peer.path, key), address.address, fault, f"choose one from {subnet.host(lowest).address} to {subnet.host(highest).address}")
+            problems.add(
+                (*peer.path, key),
+                address.address,
+                fault,
+                f"choose one from {subnet.host(lowest).address} to {subnet.host(highest).address}",
+            )
         elif address in holders:
-            problems.add((*peer.path, key), address.address, "is the address of another peer", "give each its own", (*holders[address].path, key))
+            problems.add(
+                (*peer.path, key),
+                address.address,
+                "is the address of another peer",
+                "give each its own",
+                (*holders[address].path, key),
+            )
         else:
             holders[address] = peer
     for peer in declared:
@@ -316,7 +341,9 @@ def _place_hosts(
             other = holders[address]
             problems.add(
                 (*other.path, key) if getattr(other, key) else (*ROOT, "segments", segment.id, "peers", other.name),
-                address.address, f"is recorded for {segment.id}/{peer.name}", "choose another, or remove that peer's record to renumber it",
+                address.address,
+                f"is recorded for {segment.id}/{peer.name}",
+                "choose another, or remove that peer's record to renumber it",
                 (*ROOT, "segments", segment.id, "peers", peer.name),
             )
         else:

@@ -38,7 +38,9 @@ def check_fabric(fabric: Fabric, peer_hosts: Iterable[str], problems: Problems) 
     _check_supernets(fabric, problems)
     _check_hubs(fabric, problems)
     for things in (fabric.tenants, fabric.services, fabric.policies):
-        unique(((item.name, (*item.path, "name")) for item in things), "is the name of another one", "rename one", problems)
+        unique(
+            ((item.name, (*item.path, "name")) for item in things), "is the name of another one", "rename one", problems
+        )
     for tenant in fabric.tenants:
         names = ((segment.name, (*segment.path, "name")) for segment in tenant.segments)
         unique(names, "is the name of another segment of this tenant", "rename one", problems)
@@ -85,12 +87,17 @@ def _check_supernets(fabric: Fabric, problems: Problems) -> None:
     for supernet_key, prefix_key, supernet, length in pairs:
         if supernet is not None and supernet.length > length:
             problems.add(
-                (f"wireguard_{supernet_key}",), supernet.text, f"is smaller than one subnet of /{length}",
-                f"widen it or raise wireguard_{prefix_key}", (f"wireguard_{prefix_key}",),
+                (f"wireguard_{supernet_key}",),
+                supernet.text,
+                f"is smaller than one subnet of /{length}",
+                f"widen it or raise wireguard_{prefix_key}",
+                (f"wireguard_{prefix_key}",),
             )
         if supernet is not None and any(never.overlaps(supernet) for never in _NEVER_BEHIND):
             problems.add(
-                (f"wireguard_{supernet_key}",), supernet.text, "is not a network that hosts can have",
+                (f"wireguard_{supernet_key}",),
+                supernet.text,
+                "is not a network that hosts can have",
                 "use a private network such as 10.100.0.0/16 or fd64:e5a:100::/48",
             )
 
@@ -105,7 +112,12 @@ def _check_hubs(fabric: Fabric, problems: Problems) -> None:
                 (*holder.path, "hub"), holder.hub, "is not a host of the hubs' group", f"use one of {', '.join(names)}"
             )
         elif holder.hub is None and len(names) > 1 and isinstance(holder, Tenant):
-            problems.add((*holder.path, "hub"), NO_VALUE, "is missing, and there are several hubs", f"name one of {', '.join(names)}")
+            problems.add(
+                (*holder.path, "hub"),
+                NO_VALUE,
+                "is missing, and there are several hubs",
+                f"name one of {', '.join(names)}",
+            )
 
 
 def _check_peers(fabric: Fabric, peer_hosts: set[str], problems: Problems) -> None:
@@ -120,7 +132,9 @@ def _check_peers(fabric: Fabric, peer_hosts: set[str], problems: Problems) -> No
             if len(kinds) != 1:
                 wrong = f"has {' and '.join(kinds)}" if kinds else "is neither managed, external nor generated"
                 problems.add(
-                    peer.path, NO_VALUE, wrong,
+                    peer.path,
+                    NO_VALUE,
+                    wrong,
                     "give it exactly one: host (an inventory host), public_key (external) or key: generated",
                 )
             if peer.public_key is not None:
@@ -129,7 +143,9 @@ def _check_peers(fabric: Fabric, peer_hosts: set[str], problems: Problems) -> No
                 problems.add((*peer.path, "host"), peer.host, "is a hub", "a hub is no peer: remove it")
             elif peer.host is not None and peer.host not in peer_hosts:
                 problems.add(
-                    (*peer.path, "host"), peer.host, "is not a host of the managed peers' group",
+                    (*peer.path, "host"),
+                    peer.host,
+                    "is not a host of the managed peers' group",
                     "add it to group wireguard_peers, or give the peer a public_key",
                 )
     unique(keys, "is the key of another peer", "every peer needs a key of its own", problems)
@@ -157,7 +173,10 @@ def _check_subnets(fabric: Fabric, problems: Problems) -> None:
                 problems.add(path, subnet.text, "is declared without wireguard_supernet_v6", "set it, or remove this")
             elif not supernet.contains(subnet):
                 problems.add(
-                    path, subnet.text, f"lies outside {supernet.text}", "choose a subnet inside, or widen the supernet",
+                    path,
+                    subnet.text,
+                    f"lies outside {supernet.text}",
+                    "choose a subnet inside, or widen the supernet",
                     ("wireguard_supernet" if subnet.family == 4 else "wireguard_supernet_v6",),
                 )
             elif subnet.size < 4:
@@ -181,17 +200,31 @@ def _check_networks(fabric: Fabric, problems: Problems) -> None:
                 supernets = {"wireguard_supernet": fabric.supernet, "wireguard_supernet_v6": fabric.supernet_v6}
                 hit = next((key for key, block in supernets.items() if block and block.overlaps(network)), None)
                 if hit:
-                    problems.add(path, network.text, "overlaps the supernet", "only networks outside it lie behind a peer", (hit,))
-                elif network.length < _NETWORK_MINIMUM[network.family] or any(never.overlaps(network) for never in _NEVER_BEHIND):
-                    problems.add(path, network.text, "is no network that can lie behind a peer", "name the site's own networks")
+                    problems.add(
+                        path,
+                        network.text,
+                        "overlaps the supernet",
+                        "only networks outside it lie behind a peer",
+                        (hit,),
+                    )
+                elif network.length < _NETWORK_MINIMUM[network.family] or any(
+                    never.overlaps(network) for never in _NEVER_BEHIND
+                ):
+                    problems.add(
+                        path, network.text, "is no network that can lie behind a peer", "name the site's own networks"
+                    )
                 elif network.family == 6 and fabric.supernet_v6 is None:
-                    problems.add(path, network.text, "is declared without wireguard_supernet_v6", "set it, or remove this")
+                    problems.add(
+                        path, network.text, "is declared without wireguard_supernet_v6", "set it, or remove this"
+                    )
                 else:
                     seen.append((network, path))
         for wide, narrow in overlapping((network, number) for number, (network, _path) in enumerate(seen)):
             network, path = seen[max(wide, narrow)]
             other = seen[min(wide, narrow)]
-            problems.add(path, network.text, f"overlaps {other[0].text} in the same segment", "give each site its own", other[1])
+            problems.add(
+                path, network.text, f"overlaps {other[0].text} in the same segment", "give each site its own", other[1]
+            )
 
 
 def _check_policy(policy: Policy, problems: Problems) -> None:
@@ -202,11 +235,15 @@ def _check_policy(policy: Policy, problems: Problems) -> None:
     services = [selector for selector in policy.to if selector.startswith("service:")]
     if services and policy.ports is not None:
         problems.add(
-            (*policy.path, "ports"), NO_VALUE, f"stands beside {services[0]}, which brings its own ports",
+            (*policy.path, "ports"),
+            NO_VALUE,
+            f"stands beside {services[0]}, which brings its own ports",
             "remove the ports, or name the peer and not the service",
         )
     if len(services) < len(policy.to) and policy.ports is None:
         problems.add(
-            (*policy.path, "ports"), NO_VALUE, "is missing: only a service brings its own ports",
+            (*policy.path, "ports"),
+            NO_VALUE,
+            "is missing: only a service brings its own ports",
             "add ports such as [tcp/22], or ports: [all]",
         )

@@ -91,11 +91,18 @@ def _policy_grants(policy: Policy, selectors: Selectors, problems: Problems) -> 
     if HUB in {party for match, _path, _word in sources for party in match.parties}:
         for match, path, word in targets:
             if INTERNET in match.parties or HUB in match.parties:
-                problems.add(path, word, "is reached from the hub without us", "remove it: the hub's own traffic is not the fabric's")
+                problems.add(
+                    path,
+                    word,
+                    "is reached from the hub without us",
+                    "remove it: the hub's own traffic is not the fabric's",
+                )
                 return
     pairs = sum(len(match.parties) for match, _p, _w in sources) * sum(len(match.parties) for match, _p, _w in targets)
     if pairs > PAIR_LIMIT:
-        problems.add(policy.path, policy.name, f"joins {pairs} pairs, more than {PAIR_LIMIT}", "name segments, not tags")
+        problems.add(
+            policy.path, policy.name, f"joins {pairs} pairs, more than {PAIR_LIMIT}", "name segments, not tags"
+        )
         return
     if not sources or not targets:
         return
@@ -114,7 +121,9 @@ def _policy_grants(policy: Policy, selectors: Selectors, problems: Problems) -> 
                         yield Grant(source, target, ports, policy.name)
     if empty:
         problems.add(
-            policy.path, policy.name, "joins nothing: a tag matches only inside one tenant",
+            policy.path,
+            policy.name,
+            "joins nothing: a tag matches only inside one tenant",
             "add cross_tenant: true, or name the peers",
         )
 
@@ -131,9 +140,7 @@ def _resolved(
     return found
 
 
-def _may_join(
-    policy: Policy, source: str, target: str, by_tag: bool, network: Network, problems: Problems
-) -> bool:
+def _may_join(policy: Policy, source: str, target: str, by_tag: bool, network: Network, problems: Problems) -> bool:
     """Tell whether a policy joins a pair; tags stay inside a tenant, and nothing crosses hubs yet."""
     here, there = segment_of(source, network), segment_of(target, network)
     if here is None or there is None:
@@ -143,7 +150,9 @@ def _may_join(
         return False
     if here.hub != there.hub:
         problems.add(
-            policy.path, policy.name, f"joins {source} on {here.hub} and {target} on {there.hub}",
+            policy.path,
+            policy.name,
+            f"joins {source} on {here.hub} and {target} on {there.hub}",
             "place both tenants on one hub: hubs are not joined yet",
         )
         return False
@@ -173,8 +182,9 @@ def _refuse_crossing_networks(network: Network, grants: set[Grant], problems: Pr
         late, early = blocks[max(first, second)], blocks[min(first, second)]
         if late[1] != early[1] and {late[1], early[1]} & crossing:
             problems.add(
-                late[2], late[0].text, f"overlaps {early[0].text} of {early[1]}, and a policy speaks of their segments",
-                "renumber one site, or keep both segments without policies", early[2],
+                late[2],
+                late[0].text,
+                f"overlaps {early[0].text} of {early[1]}, and a policy speaks of their segments",
+                "renumber one site, or keep both segments without policies",
+                early[2],
             )
-
-

@@ -39,7 +39,9 @@ class Flow(NamedTuple):
 class Sightings:
     """Where each probe was seen."""
 
-    def __init__(self, hubs: Mapping[str, Iterable[Sequence[Any]]], peers: Mapping[str, Iterable[Sequence[Any]]]) -> None:
+    def __init__(
+        self, hubs: Mapping[str, Iterable[Sequence[Any]]], peers: Mapping[str, Iterable[Sequence[Any]]]
+    ) -> None:
         """Index what the observers of hubs and peers saw.
 
         Each sighting: interface, in or out, family, protocol, source, destination, destination port.
@@ -168,7 +170,9 @@ def _open(results: list[dict[str, Any]], key: str) -> str:
             ports[result["port"]].add(result["family"])
         elif result[key] != "denied":
             odd.add(result[key])
-    named = [port if ports[port] == families[port] else f"{port} (IPv{min(ports[port])} only)" for port in sorted(ports)]
+    named = [
+        port if ports[port] == families[port] else f"{port} (IPv{min(ports[port])} only)" for port in sorted(ports)
+    ]
     if len(ports) == len(families) and not any("only" in port for port in named):
         named = ["all"]
     return ", ".join([*named, *sorted(odd)]) or "none"
@@ -178,7 +182,9 @@ def disagreements(results: list[dict[str, Any]]) -> list[str]:
     """Write every probe on which the two judges differ."""
     return [
         f"{result['from']} -> {result['to']} {result['port']} (IPv{result['family']} {result['address']}): "
-        f"expected {result['expected']}" + (f" by {result['policy']}" if result["policy"] else "") + f", observed {result['observed']}"
+        f"expected {result['expected']}"
+        + (f" by {result['policy']}" if result["policy"] else "")
+        + f", observed {result['observed']}"
         for result in results
         if not result["agrees"]
     ]

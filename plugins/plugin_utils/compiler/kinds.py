@@ -102,7 +102,9 @@ def text(value: Any, path: Path, problems: Problems) -> str | _Invalid:
 
 def name(value: Any, path: Path, problems: Problems) -> str | _Invalid:
     """Read a name of ours: 1 to 32 lower-case letters, digits, hyphens and underscores."""
-    remedy = f"use 1 to {NAME_LIMIT} lower-case letters, digits, '-' and '_', beginning and ending with a letter or digit"
+    remedy = (
+        f"use 1 to {NAME_LIMIT} lower-case letters, digits, '-' and '_', beginning and ending with a letter or digit"
+    )
     word = _string(value, path, problems, remedy)
     if not isinstance(word, str):
         return INVALID

@@ -42,7 +42,10 @@ class Peer:
     public_key: str | None = option(kinds.public_key, "public key", "External peer: its public key.", None)
     host: str | None = option(kinds.host, "inventory host", "Managed peer: the inventory host that it is.", None)
     key: str | None = option(
-        kinds.choice("generated"), "generated", "Generated peer: its key pair is made for it and handed over once.", None
+        kinds.choice("generated"),
+        "generated",
+        "Generated peer: its key pair is made for it and handed over once.",
+        None,
     )
     address: Prefix | None = option(
         kinds.address(4), "IPv4 address", "The peer's address; allocated and recorded when absent.", None
@@ -54,9 +57,7 @@ class Peer:
     networks: tuple[Prefix, ...] = option(
         list_of(kinds.prefix(None)), "list of networks", "Networks behind the peer (site to site).", ()
     )
-    expires: datetime.date | None = option(
-        kinds.date, "date", "The peer is cut off at 00:00 UTC of this day.", None
-    )
+    expires: datetime.date | None = option(kinds.date, "date", "The peer is cut off at 00:00 UTC of this day.", None)
     preshared_key: bool = option(kinds.boolean, "boolean", "Whether the tunnel also has a preshared key.", True)
 
 
@@ -76,7 +77,10 @@ class Segment:
         kinds.integer(1, 65535), "port", "The UDP port of its interface; allocated and recorded when absent.", None
     )
     interface: str | None = option(
-        kinds.interface, "interface name", "Its interface on the hub, at most 15 characters; recorded when absent.", None
+        kinds.interface,
+        "interface name",
+        "Its interface on the hub, at most 15 characters; recorded when absent.",
+        None,
     )
     table: int | None = option(
         kinds.integer(256, 2**31 - 1), "table number", "Its routing table; allocated and recorded when absent.", None
@@ -88,9 +92,7 @@ class Segment:
     internet: str = option(
         kinds.internet, "false or nat", "With nat, every peer of the segment may open connections to the internet.", ""
     )
-    mtu: int | None = option(
-        kinds.mtu, "bytes", f"MTU of its interface at both ends; {DEFAULT_MTU} when absent.", None
-    )
+    mtu: int | None = option(kinds.mtu, "bytes", f"MTU of its interface at both ends; {DEFAULT_MTU} when absent.", None)
     dns: tuple[Prefix, ...] = option(
         list_of(kinds.resolver), "list of addresses", "Name servers for its peers' configuration.", ()
     )
@@ -113,7 +115,9 @@ class Management:
     listen_port: int | None = option(
         kinds.integer(1, 65535), "port", "Its UDP port; wireguard_listen_port_base when absent.", None
     )
-    interface: str | None = option(kinds.interface, "interface name", "Its interface on the hub; wg0 when absent.", None)
+    interface: str | None = option(
+        kinds.interface, "interface name", "Its interface on the hub; wg0 when absent.", None
+    )
     table: int | None = option(
         kinds.integer(256, 2**31 - 1), "table number", "Its routing table; allocated and recorded when absent.", None
     )
@@ -171,7 +175,10 @@ class PolicyTest:
     path: Path
     from_: str = option(kinds.text, "selector", "Who opens the connection.")
     accept: tuple[str, ...] = option(
-        list_of(kinds.text), "list of targets", "All of it must be allowed: a selector, a space and ports if wanted.", ()
+        list_of(kinds.text),
+        "list of targets",
+        "All of it must be allowed: a selector, a space and ports if wanted.",
+        (),
     )
     deny: tuple[str, ...] = option(list_of(kinds.text), "list of targets", "Nothing of it may be allowed.", ())
     name: str | None = option(kinds.text, "text", "What the test is about.", None)
@@ -206,14 +213,15 @@ class Fabric:
     supernet_v6: Prefix | None = option(
         kinds.prefix(6), "IPv6 network", "The same for IPv6; declared, the whole fabric is dual stack.", None
     )
-    segment_prefix: int = option(
-        kinds.integer(8, 30), "bits", "The length of subnets that are allocated.", 24
-    )
+    segment_prefix: int = option(kinds.integer(8, 30), "bits", "The length of subnets that are allocated.", 24)
     segment_prefix_v6: int = option(
         kinds.integer(16, 126), "bits", "The length of IPv6 subnets that are allocated.", 64
     )
     listen_port_base: int = option(
-        kinds.integer(1024, 65000), "port", "Management listens here; segments are allocated above it.", LISTEN_PORT_BASE
+        kinds.integer(1024, 65000),
+        "port",
+        "Management listens here; segments are allocated above it.",
+        LISTEN_PORT_BASE,
     )
     routing_table_base: int = option(
         kinds.integer(256, 2**30), "table number", "The hub's own table; those of segments follow.", ROUTING_TABLE_BASE

@@ -63,7 +63,9 @@ def read_fabric(variables: Mapping[str, Any], hubs: tuple[Hub, ...], problems: P
         found = _pieces(variables, key)
         if not found:
             if known.required:
-                problems.add((PREFIX + key,), NO_VALUE, "is not set for the first hub", f"set it in group_vars: {known.kind}")
+                problems.add(
+                    (PREFIX + key,), NO_VALUE, "is not set for the first hub", f"set it in group_vars: {known.kind}"
+                )
                 complete = False
             continue
         for variable in found:
@@ -103,7 +105,9 @@ def _refuse_unknown(variables: Mapping[str, Any], problems: Problems) -> None:
         if part and part["base"] in JOINED:
             continue
         hint = did_you_mean(variable, known_set)
-        problems.add((variable,), NO_VALUE, f"is an unknown variable{hint}", "correct it, or give your own another prefix")
+        problems.add(
+            (variable,), NO_VALUE, f"is an unknown variable{hint}", "correct it, or give your own another prefix"
+        )
 
 
 def read_hub(name: str, variables: Mapping[str, Any], ansible_host: str | None, problems: Problems) -> Hub:

@@ -42,13 +42,20 @@ def hub_plan(network: Network, grants: list[Grant], hub: str) -> dict[str, Any]:
             "addresses": [block.text for block in segment.hub_addresses],
             "peers": [_hub_peer(peer) for peer in segment.admitted],
             "routes": [
-                {"table": route.table, "to": route.destination.text, "from": route.source.address if route.source else None}
+                {
+                    "table": route.table,
+                    "to": route.destination.text,
+                    "from": route.source.address if route.source else None,
+                }
                 for route in routes.get(segment.interface, ())
             ],
         }
         for segment in sorted(segments, key=lambda each: each.interface)
     ]
-    tables = {hub_table: "tenantnet-hub", **{segment.table: f"tn-{segment.id.replace('/', '.')}" for segment in segments}}
+    tables = {
+        hub_table: "tenantnet-hub",
+        **{segment.table: f"tn-{segment.id.replace('/', '.')}" for segment in segments},
+    }
     return {
         "schema_version": SCHEMA_VERSION,
         "fabric": fabric.fabric,

@@ -112,9 +112,15 @@ def _targets(
             at = network.peers[service.at]
             yield _peer_target(at, at.segment, offered)
     yield Target(HUB, HUB, peer.segment.hub_addresses, _ports(_USUAL, offered.get(HUB, set())))
-    other = next((each for each in network.segments.values() if each.hub == peer.segment.hub and each is not peer.segment), None)
+    other = next(
+        (each for each in network.segments.values() if each.hub == peer.segment.hub and each is not peer.segment), None
+    )
     if other is not None:
-        other = network.segments[MANAGEMENT] if peer.segment.id != MANAGEMENT and network.segments[MANAGEMENT].hub == other.hub else other
+        other = (
+            network.segments[MANAGEMENT]
+            if peer.segment.id != MANAGEMENT and network.segments[MANAGEMENT].hub == other.hub
+            else other
+        )
         yield Target(FOREIGN_HUB, "", other.hub_addresses, _USUAL)
     internet = network.fabric.verify_internet
     families = {supernet.family for supernet in network.supernets}

@@ -123,7 +123,9 @@ def read_record(data: Any, fabric: str, problems: Problems) -> Record | None:
     version = data.get("schema_version")
     if isinstance(version, int) and version > SCHEMA_VERSION:
         problems.add(
-            (*ROOT, "schema_version"), version, f"is newer than {SCHEMA_VERSION}, the newest that this version reads",
+            (*ROOT, "schema_version"),
+            version,
+            f"is newer than {SCHEMA_VERSION}, the newest that this version reads",
             "use the version of the collection that wrote it, or a newer one",
         )
         return None
@@ -132,7 +134,9 @@ def read_record(data: Any, fabric: str, problems: Problems) -> Record | None:
         return None
     if data.get("fabric") != fabric:
         problems.add(
-            (*ROOT, "fabric"), data.get("fabric"), f"is another fabric than {fabric!r}",
+            (*ROOT, "fabric"),
+            data.get("fabric"),
+            f"is another fabric than {fabric!r}",
             "use the record of this fabric, or correct wireguard_fabric",
         )
         return None

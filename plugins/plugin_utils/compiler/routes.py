@@ -71,9 +71,7 @@ def _unique_networks(segments: list[PlacedSegment]) -> dict[str, list[Prefix]]:
     """Return, by segment, the networks behind its peers that no other segment of the hub uses too."""
     blocks = [(block, segment.id) for segment in segments for peer in segment.peers for block in peer.declared.networks]
     shared = {
-        number
-        for pair in overlapping((block, number) for number, (block, _id) in enumerate(blocks))
-        for number in pair
+        number for pair in overlapping((block, number) for number, (block, _id) in enumerate(blocks)) for number in pair
     }
     unique: dict[str, list[Prefix]] = defaultdict(list)
     for number, (block, segment_id) in enumerate(blocks):

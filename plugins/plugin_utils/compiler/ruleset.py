@@ -143,7 +143,9 @@ def _maps(maps: dict[int, dict[str, list[Element]]]) -> Iterator[str]:
                     continue
                 key = address if chosen[0].target is None else f"{address} . {address}"
                 key += " . inet_proto . inet_service" if kind == "ports" else ""
-                content = ", ".join(f"{_key(element, kind)} : goto {_policy_chain(element.policy)}" for element in chosen)
+                content = ", ".join(
+                    f"{_key(element, kind)} : goto {_policy_chain(element.policy)}" for element in chosen
+                )
                 yield f"map {scope}_{kind}{family} {{ type {key} : verdict; flags interval; elements = {{ {content} }} }}"
 
 
@@ -178,7 +180,9 @@ def _deny(segment: PlacedSegment, reason: str) -> list[str]:
 def _anti_spoofing(network: Network, segments: list[PlacedSegment]) -> Iterator[str]:
     """Yield the chains that let a segment send only from its own addresses, and others from none of ours."""
     for segment in segments:
-        own = [f"{_FAMILY[hub.family][0]} saddr {hub.address} goto spoofed-{segment.id}" for hub in segment.hub_addresses]
+        own = [
+            f"{_FAMILY[hub.family][0]} saddr {hub.address} goto spoofed-{segment.id}" for hub in segment.hub_addresses
+        ]
         members = [f"{_FAMILY[block.family][0]} saddr {block.text} return" for block in segment.prefixes]
         yield from _chain(f"spoofed-{segment.id}", _deny(segment, "spoofed"))
         yield from _chain(f"source-{segment.id}", [*own, *members, f"goto spoofed-{segment.id}"])
@@ -201,9 +205,7 @@ def _zones_and_marks(
     hook = "type filter hook prerouting priority raw; policy accept;"
     yield from _chain("zones", [hook, *([f"ct original zone set iifname map {{ {zones} }}"] if zones else [])])
     ids = {grant.source for grant in grants if grant.target == "internet"}
-    outward = [
-        segment for segment in segments if segment.id in ids or any(peer.id in ids for peer in segment.peers)
-    ]
+    outward = [segment for segment in segments if segment.id in ids or any(peer.id in ids for peer in segment.peers)]
     lines = ["type filter hook prerouting priority mangle; policy accept;"]
     nat = ["type nat hook postrouting priority srcnat; policy accept;"]
     if outward:
@@ -273,7 +275,9 @@ def _forward(
         lines = [f"meta mark and {marked} != 0 jump internet"]
         for block in segment.prefixes if segment.id in open_segments else ():
             word, nfproto = _FAMILY[block.family][:2]
-            lines.append(f"meta nfproto {nfproto} ct original {word} daddr {block.text} goto {_policy_chain(BY_SEGMENT)}")
+            lines.append(
+                f"meta nfproto {nfproto} ct original {word} daddr {block.text} goto {_policy_chain(BY_SEGMENT)}"
+            )
         lines += ["oifname @fabric jump allowed", *_deny(segment, "policy")]
         yield from _chain(f"from-{segment.id}", lines)
     dispatch = ", ".join(f"{segment.number} : goto from-{segment.id}" for segment in segments)
@@ -323,7 +327,11 @@ def _input(maps: dict[int, dict[str, list[Element]]]) -> Iterator[str]:
 
 def _leak(network: Network) -> Iterator[str]:
     """Yield the last guard: plain packets of the fabric leave by no other interface."""
-    lines = ["type filter hook postrouting priority 300; policy accept;", "oifname @fabric accept", 'oifname "lo" accept']
+    lines = [
+        "type filter hook postrouting priority 300; policy accept;",
+        "oifname @fabric accept",
+        'oifname "lo" accept',
+    ]
     lines += [
         f"{_FAMILY[supernet.family][0]} {side} {supernet.text} counter drop"
         for supernet in network.supernets

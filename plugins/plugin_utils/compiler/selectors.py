@@ -51,10 +51,17 @@ class Selectors:
         kind, colon, name = word.partition(":")
         if colon:
             if kind == "tag":
-                return self._found(word, self._tags.get(name, ()), [f"tag:{tag}" for tag in self._tags], path, problems, by_tag=True)
+                return self._found(
+                    word, self._tags.get(name, ()), [f"tag:{tag}" for tag in self._tags], path, problems, by_tag=True
+                )
             if kind == "service":
                 return self._service(word, name, path, problems)
-            problems.add(path, word, "is not a selector", "write tenant, tenant/segment, tenant/segment/peer, tag:NAME, service:NAME, management, hub or internet")
+            problems.add(
+                path,
+                word,
+                "is not a selector",
+                "write tenant, tenant/segment, tenant/segment/peer, tag:NAME, service:NAME, management, hub or internet",
+            )
             return None
         if word in (HUB, INTERNET):
             return Match((word,))
@@ -77,7 +84,13 @@ class Selectors:
 
     @staticmethod
     def _found(
-        word: str, parties: tuple[str, ...] | list[str], known: list[str], path: Path, problems: Problems, *, by_tag: bool = False
+        word: str,
+        parties: tuple[str, ...] | list[str],
+        known: list[str],
+        path: Path,
+        problems: Problems,
+        *,
+        by_tag: bool = False,
     ) -> Match | None:
         """Return the match, or report that there is none."""
         if parties:
@@ -92,7 +105,9 @@ class Selectors:
         if match is None or not ports_text:
             return match
         if match.ports is not None:
-            problems.add(path, text, "names ports of a service", "remove the ports, or name the peer and not the service")
+            problems.add(
+                path, text, "names ports of a service", "remove the ports, or name the peer and not the service"
+            )
             return None
         try:
             return Match(match.parties, (parse_ports(ports_text.strip()),), match.by_tag)

@@ -88,7 +88,9 @@ def run_tests(network: Network, grants: Iterable[Grant], problems: Problems) -> 
     for test in network.fabric.policy_tests:
         source = selectors.resolve(test.from_, (*test.path, "from"), problems)
         if source is not None and (source.ports is not None or INTERNET in source.parties):
-            problems.add((*test.path, "from"), test.from_, "cannot open connections", "name a tenant, segment, peer or tag")
+            problems.add(
+                (*test.path, "from"), test.from_, "cannot open connections", "name a tenant, segment, peer or tag"
+            )
             source = None
         for expect, targets in (("accept", test.accept), ("deny", test.deny)):
             for index, text in enumerate(targets):
@@ -145,5 +147,3 @@ def _all_pairs(source: str, target: str, network: Network) -> Iterator[tuple[str
         for there in (target, *_peers_in(target, network)):
             if here != there or here not in network.peers:
                 yield here, there
-
-
