@@ -5,6 +5,13 @@
 set -eu
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
+# At the first boot: the image's builder left its own here. 127.0.1.1 is Debian's own way to let a host know its name.
+if ! grep -q '^127\.0\.1\.1' /etc/hosts; then
+    printf '127.0.0.1\tlocalhost\n127.0.1.1\t%s\n::1\tlocalhost ip6-localhost ip6-loopback\n' "$(hostname)" >/etc/hosts
+    rm -f /etc/resolv.conf
+    echo '# the lab has no name server' >/etc/resolv.conf
+fi
+
 if [ -n "${LAB_GATEWAY:-}" ]; then
     ip -4 route replace default via "$LAB_GATEWAY" dev eth0
     ip -6 route replace default via "$LAB_GATEWAY6" dev eth0

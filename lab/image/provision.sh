@@ -21,6 +21,15 @@ for deb in *.deb; do
 done >Packages
 cd /
 
+# A release without wireguard-go borrows the control machine's, with the C library that it was linked against.
+if [ -d $lab/borrowed ]; then
+    apt-get -qq -y --no-install-recommends install patchelf >/dev/null
+    patchelf --set-interpreter $lab/borrowed/ld-linux-*.so.2 --force-rpath --set-rpath $lab/borrowed \
+        $lab/borrowed/wireguard-go
+    apt-get -qq -y purge patchelf >/dev/null
+    ln -s $lab/borrowed/wireguard-go /usr/bin/wireguard-go
+fi
+
 # From here on that is apt's only source, and nobody waits for a network that is not there.
 rm -rf /etc/apt/sources.list.d /etc/apt/apt.conf.d/99mmdebstrap
 mkdir /etc/apt/sources.list.d
@@ -32,8 +41,6 @@ END
 rm -rf /var/lib/apt/lists/*
 apt-get -qq update
 apt-get clean
-rm -f /etc/resolv.conf
-echo '# the lab has no name server' >/etc/resolv.conf
 
 # SSH: one host key and one user key for the whole lab, laid in by the lab when it makes a container.
 rm -f /etc/ssh/ssh_host_*
@@ -93,5 +100,6 @@ install -m 644 $lab/*.service /etc/systemd/system/
 systemctl enable --quiet ssh.service lab-host.service
 systemctl set-default --quiet multi-user.target
 : >/etc/machine-id
+touch /etc/default/locale
 rm -rf /var/cache/apt/*.bin /var/cache/debconf/*-old /var/log/apt /var/log/*.log /usr/share/doc /usr/share/man \
     /usr/share/locale /usr/share/info

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -95,7 +96,7 @@ def status() -> int:
             if container.spec != containers.spec(host, name):
                 words += ", made from an older image"
         well &= words == "up" or not host.default
-        print(f"{host.name:10} {host.address:14} {host.address_v6:18} {words}")
+        print(f"{host.name:10} {host.address:14} {host.address_v6:18} {words}", flush=True)
     return 0 if well else 1
 
 
@@ -123,10 +124,17 @@ def main(words: Sequence[str] | None = None) -> int:
     if os.geteuid() != 0:
         print("lab: must be root: it makes network namespaces and privileged containers", file=sys.stderr)
         return 2
+    if shutil.which("podman") is None:
+        print("lab: podman is not installed: call tools/setup", file=sys.stderr)
+        return 1
     try:
         return _run(options)
     except LabError as error:
         print(f"lab: stopped at '{options.command}': {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever reads our words has read enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print(f"lab: interrupted at '{options.command}'; it can be called again as it is", file=sys.stderr)
@@ -138,7 +146,8 @@ def _run(options: argparse.Namespace) -> int:
         terminal = ["--interactive", "--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else ["--interactive"]
         replace_process(["podman", "exec", *terminal, _host(options.host).container, *options.words])
     elif options.command == "enter":
-        replace_process(options.words)
+        # Entering takes one to the root folder.
+        replace_process(["sh", "-c", 'cd "$0" && exec "$@"', os.getcwd(), *(options.words or ["bash"])])
     elif options.command == "status":
         return status()
     else:

@@ -114,7 +114,7 @@ def arguments(host: Host, image_name: str) -> list[str]:
     """How podman makes the host's container."""
     given = [
         "--name", host.container, "--hostname", host.name, "--privileged", "--systemd=always",
-        "--network", f"{NETWORK}:ip={host.address},ip6={host.address_v6},mac={host.mac}", "--dns=none",
+        "--network", f"{NETWORK}:ip={host.address},ip6={host.address_v6},mac={host.mac}", "--dns=none", "--no-hosts",
         "--device", "/dev/net/tun",
         # A network namespace may start out with what the machine has set. A host that nobody told to doesn't forward.
         "--sysctl", "net.ipv4.ip_forward=0", "--sysctl", "net.ipv6.conf.all.forwarding=0",

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import shlex
+import shutil
 import time
 from pathlib import Path
 
@@ -28,6 +29,9 @@ OFFERED = [
     "wireguard-tools", "nftables", "conntrack", "rsyslog", "logrotate", "prometheus-node-exporter", "ethtool",
     "qrencode",
 ]  # fmt: skip
+
+# Releases whose kernel has WireGuard and whose packages lack a stand-in for it.
+WITHOUT_WIREGUARD_GO = {"bullseye"}
 
 
 def release() -> str:
@@ -97,6 +101,7 @@ def ensure(*, quiet: bool = False) -> str:
         _provision_named(name)
     else:
         _import(name, _make(name))
+        _tidy()
     say(f"image {name} is ready ({time.monotonic() - start:.0f} s)")
     return name
 
@@ -118,12 +123,21 @@ def _make(name: str) -> Path:
     say(f"making the hosts' image, Debian {release()}, from packages (1 to 3 minutes, once)")
     archive.parent.mkdir(parents=True, exist_ok=True)
     unfinished = archive.with_suffix(f".{os.getpid()}.tar")
-    hook = (
+    packages, borrow = PACKAGES, ""
+    if release() in WITHOUT_WIREGUARD_GO:
+        packages = [package for package in PACKAGES if package != "wireguard-go"]
+        program = shutil.which("wireguard-go")
+        if program is None:
+            raise LabError("wireguard-go is not installed: call tools/setup")
+        files = [program, *re.findall(r"(/\S+)", run(["ldd", program]).stdout)]
+        borrow = f'mkdir -p "$1/opt/lab/borrowed" && cp -L {shlex.join(files)} "$1/opt/lab/borrowed/" && '
+    hook = borrow + (
         f'mkdir -p "$1/opt/lab" && cp {shlex.quote(str(RECIPE))}/* "$1/opt/lab/" && '
         f'LAB_OFFERED_PACKAGES={shlex.quote(" ".join(OFFERED))} chroot "$1" /opt/lab/provision.sh'
     )
     command = [
-        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", f"--customize-hook={hook}",
+        "mmdebstrap", "--quiet", "--variant=minbase", "--skip=cleanup/apt",
+        f"--include={','.join(packages)}", f"--customize-hook={hook}",
         *_proxies(), release(), str(unfinished), *mirrors(),
     ]  # fmt: skip
     try:
@@ -131,11 +145,22 @@ def _make(name: str) -> Path:
         unfinished.rename(archive)
     finally:
         unfinished.unlink(missing_ok=True)
-    # One per release is enough, and they are large.
-    for old in archive.parent.glob(f"{release()}-*.tar"):
-        if old != archive and re.fullmatch(r"[a-z]+-[0-9a-f]{12}\.tar", old.name):
-            old.unlink()
     return archive
+
+
+def _tidy() -> None:
+    """Keep the latest two images of a release (two checkouts may differ) and remove what is older: they are large."""
+    made = lab_home() / "images"
+    finished = re.compile(rf"{release()}-[0-9a-f]{{12}}\.tar")
+    archives = [file for file in made.iterdir() if finished.fullmatch(file.name)]
+    for old in sorted(archives, key=lambda file: file.stat().st_mtime)[:-2]:
+        old.unlink()
+    known = podman("images", "--format={{.Repository}}:{{.Tag}}", REPOSITORY).stdout.split()
+    for name in known:
+        label = name.rpartition(":")[2]
+        if label.startswith(f"{release()}-") and not (made / f"{label}.tar").exists():
+            # Refused, rightly, while a host uses it.
+            podman("rmi", name, check=False)
 
 
 def _proxies() -> list[str]:
@@ -170,7 +195,7 @@ def _provision_named(name: str) -> None:
     )
     try:
         podman(
-            "run", "--name", worker, "--network=host", "--volume", f"{RECIPE}:/recipe:ro",
+            "run", "--name", worker, "--privileged", "--network=host", "--volume", f"{RECIPE}:/recipe:ro",
             "--env", f"LAB_OFFERED_PACKAGES={' '.join(OFFERED)}", "--entrypoint", "/bin/sh", base(), "-c", script,
             timeout=1800,
         )  # fmt: skip

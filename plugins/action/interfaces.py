@@ -67,10 +67,16 @@ def _hub_party(hub: str, segment: str) -> str:
 def _hub_interface(item: dict[str, Any]) -> dict[str, Any]:
     """Return a hub's interface as the module takes it."""
     return {
-        "name": item["name"], "about": item["segment"], "key": item["segment"], "guarded": True,
-        "listen_port": item["listen_port"], "mtu": item["mtu"], "addresses": item["addresses"],
-        "routes": item["routes"], "peers": item["peers"],
-    }  # fmt: skip
+        "name": item["name"],
+        "about": item["segment"],
+        "key": item["segment"],
+        "guarded": True,
+        "listen_port": item["listen_port"],
+        "mtu": item["mtu"],
+        "addresses": item["addresses"],
+        "routes": item["routes"],
+        "peers": item["peers"],
+    }
 
 
 def _peer_interfaces(memberships: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -107,6 +113,6 @@ def _peer_interfaces(memberships: list[dict[str, Any]]) -> list[dict[str, Any]]:
                         "keepalive": item["keepalive"],
                     }
                 ],
-            }  # fmt: skip
+            }
         )
     return interfaces

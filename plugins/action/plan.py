@@ -9,10 +9,12 @@ import json
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.action import COLLECTION, PlanAction
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.run import Run, RunError
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.guards import change_lines, refused
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.overview import changes
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.record import recovered_data
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.text import table
 
 # More changes than a reader takes in are counted, not listed; the artifact has them all.
@@ -24,8 +26,17 @@ class ActionModule(PlanAction):
 
     def act(self, run: Run, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Compare the plan with what the hub has, show it once a run, and stop before anything is touched."""
-        overview = run.slice("overview")
+        if run.has_record():
+            # A mistake in the declaration is told before any hub is asked.
+            run.slice("overview")
         base, reason = self._base(task_vars)
+        self._recover(run, base, task_vars)
+        overview = run.slice("overview")
+        if base and base.get("fabric") != overview["fabric"]:
+            raise RunError(
+                f"{self.host(task_vars)} has fabric {base.get('fabric')!r} deployed, and this inventory declares "
+                f"{overview['fabric']!r}: deploy it onto hosts of its own, or correct wireguard_fabric"
+            )
         found = None if base is None else changes(base, overview)
         plan = {**overview, "changes": found, "changes_reason": reason}
         if run.first_time("plan"):
@@ -41,6 +52,18 @@ class ActionModule(PlanAction):
         if stop:
             raise RunError("\n".join(["nothing was changed:", *stop]))
         return {"changed": False, "msg": _summary(plan)}
+
+    def _recover(self, run: Run, base: dict[str, Any] | None, task_vars: dict[str, Any]) -> None:
+        """Refuse to allocate anew what a hub has deployed; recover the record from the hub when asked to."""
+        if not base or run.has_record():
+            return
+        if not boolean(self._templar.template(task_vars.get("wireguard_allocation_recover", False)), strict=False):
+            raise RunError(
+                f"{run.inputs.record_path} does not exist, but {self.host(task_vars)} has fabric "
+                f"{base.get('fabric')!r} deployed: restore the file from git, or take the allocations from the hub "
+                "with -e wireguard_allocation_recover=true"
+            )
+        run.note("recovered", "record", recovered_data(base))
 
     def _base(self, task_vars: dict[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
         """Return the overview to compare with, or the reason why there is none."""
@@ -123,4 +146,7 @@ def _changes(plan: dict[str, Any]) -> list[str]:
 def _summary(plan: dict[str, Any]) -> str:
     """Say in one sentence what the plan is."""
     count = "unknown" if plan["changes"] is None else str(len(plan["changes"]))
-    return f"{len(plan['allocations'])} segments, {len(plan['peers'])} peers, {len(plan['tests'])} policy tests pass, changes: {count}"
+    return (
+        f"{len(plan['allocations'])} segments, {len(plan['peers'])} peers, {len(plan['tests'])} policy tests pass, "
+        f"changes: {count}"
+    )

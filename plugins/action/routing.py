@@ -50,6 +50,11 @@ class ActionModule(PlanAction):
             return None
         families = [6 if ":" in network else 4 for network in peer["supernets"]]
         return {
-            "families": families, "tables": {}, "rules": {}, "priorities": [0, 0], "sysctl": {},
-            "reserved_ports": "", "unreachable": peer["supernets"],
-        }  # fmt: skip
+            "families": families,
+            "tables": {},
+            "rules": {},
+            "priorities": [0, 0],
+            "sysctl": {},
+            "reserved_ports": "",
+            "unreachable": peer["supernets"],
+        }

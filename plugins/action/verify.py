@@ -49,6 +49,8 @@ class ActionModule(PlanAction):
         if not result.get("failed"):
             kind = "sightings-peer" if hub is None else "sightings-hub"
             run.note(kind, host, result.get("sightings", []))
+            if not result.get("observed"):
+                return {"failed": True, "msg": f"the observer left no result: {result.get('reason')}"}
             if result.get("overflow") or result.get("lost"):
                 return {"failed": True, "msg": f"the observer could not keep up: {result.get('msg')}"}
         return {key: result[key] for key in ("failed", "msg", "unreachable") if key in result}
@@ -74,19 +76,25 @@ class ActionModule(PlanAction):
             own = {address.split("/")[0] for item in memberships for address in item["addresses"]}
         meant = {
             (probe["address"], probe["port"])
-            for probes in self._all_probes(run, task_vars).values()
+            for probes in self._all_probes(run).values()
             for probe in probes
             if probe["protocol"] == "udp" and probe["address"] in own
         }
         result = self._probe(
             {
-                "state": "observe", **identity, "interfaces": interfaces, "seconds": _OBSERVER_LIFE,
+                "state": "observe",
+                **identity,
+                "interfaces": interfaces,
+                "seconds": _OBSERVER_LIFE,
                 "udp_echo": [{"address": address, "port": port} for address, port in sorted(meant)],
             },
             task_vars,
-        )  # fmt: skip
+        )
         taken = [[item["address"], item["port"]] for item in result.get("skipped_echo", ())]
         run.note("udp-taken", host, taken)
+        if result.get("unwatched"):
+            reasons = ", ".join(f"{item['interface']}: {item['reason']}" for item in result["unwatched"])
+            return {"failed": True, "msg": f"not every tunnel can be watched: {reasons}; run site first"}
         return {key: result[key] for key in ("failed", "msg", "unreachable") if key in result}
 
     def _send(self, run: Run, host: str, identity: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -102,19 +110,25 @@ class ActionModule(PlanAction):
             everything = ["0.0.0.0/0", "::/0"] if 6 in sources else ["0.0.0.0/0"]
             result = self._probe(
                 {
-                    "state": "send", **identity, "interface": membership["interface"],
-                    "widen": everything, "hub_public_key": "only",
-                    "source": sources.get(4), "source_v6": sources.get(6),
+                    "state": "send",
+                    **identity,
+                    "interface": membership["interface"],
+                    "widen": everything,
+                    "hub_public_key": "only",
+                    "source": sources.get(4),
+                    "source_v6": sources.get(6),
                     "probes": [
                         {
-                            "id": str(probe["id"]), "address": probe["address"], "protocol": probe["protocol"],
+                            "id": str(probe["id"]),
+                            "address": probe["address"],
+                            "protocol": probe["protocol"],
                             **({} if probe["protocol"] == "icmp" else {"port": probe["port"]}),
                         }
                         for probe in own
                     ],
                 },
                 task_vars,
-            )  # fmt: skip
+            )
             if result.get("failed") or result.get("unreachable"):
                 return result
             answers.update({answer["id"]: answer for answer in result["answers"]})
@@ -122,7 +136,7 @@ class ActionModule(PlanAction):
         return {"changed": False, "msg": f"{len(answers)} probes sent"}
 
     @staticmethod
-    def _all_probes(run: Run, task_vars: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    def _all_probes(run: Run) -> dict[str, list[dict[str, Any]]]:
         """Return the probes of every managed peer, in this run or not."""
         return {host: run.slice("probes", host) or [] for host in run.inputs.peer_hosts}
 
@@ -130,7 +144,7 @@ class ActionModule(PlanAction):
         """Compare, once a run; print and write the matrix; fail where the judges differ."""
         if not run.first_time("verify-judge"):
             return {"changed": False}
-        probes = self._all_probes(run, task_vars)
+        probes = self._all_probes(run)
         answers = {
             host: {int(number): answer for number, answer in told.items()}
             for host, told in run.notes("answers").items()
@@ -149,6 +163,7 @@ class ActionModule(PlanAction):
         for line in [*lines, *differing[:_LINES_LIMIT]]:
             self._display.display(line)
         summary = f"{len(results)} probes, {len(differing)} disagree"
+        self._display.display(summary)
         if not results:
             return {"failed": True, "msg": "no managed peer could send a probe: nothing is proven"}
         return {"changed": False, "failed": bool(differing), "msg": summary}

@@ -61,6 +61,8 @@ def reconcile(host: Host, ruleset: str, uplinks: list[str]) -> dict[str, Any]:
     Returns the generation in force. Raises HostError, with the old firewall untouched, where nft refuses.
     """
     installed = host.has_command("nft")
+    if not installed and not host.check:
+        raise HostError("nft is not installed: run the role hub first")
     state = _read_state(host)
     body = ruleset + _host_elements(host, uplinks)
     digest = _digest(body)
@@ -69,11 +71,9 @@ def reconcile(host: Host, ruleset: str, uplinks: list[str]) -> dict[str, Any]:
     if changed_policy:
         generation += 1
     if generation > GENERATION_LIMIT:
-        raise HostError("the firewall has used up its %d generations: reinstall the hub's state" % GENERATION_LIMIT)
-    text = "# Managed by tenantnet.wireguard: changes are overwritten.\ndefine GEN = %d\n%s" % (
-        generation << GENERATION_SHIFT,
-        body,
-    )
+        raise HostError(f"the firewall has used up its {GENERATION_LIMIT} generations: reinstall the hub's state")
+    mark = generation << GENERATION_SHIFT
+    text = f"# Managed by tenantnet.wireguard: changes are overwritten.\ndefine GEN = {mark}\n{body}"
     live = _live_fingerprint(host) if installed else None
     stale = live is None or live != state.get("live") or changed_policy
     if stale and installed:
@@ -85,7 +85,7 @@ def reconcile(host: Host, ruleset: str, uplinks: list[str]) -> dict[str, Any]:
     host.ensure_file(BOOT_FILE, text, 0o600, folder_mode=0o755)
     if host.ensure_file(f"{FOLDER}/{FIREWALL}", _UNIT, 0o644) and not host.check:
         reload_manager(host)
-    if stale and host.applies("load the firewall, generation %d" % generation):
+    if stale and host.applies(f"load the firewall, generation {generation}"):
         code, _output, errors = host.attempt(["nft", "-f", BOOT_FILE])
         if code:
             if previous is not None:
@@ -135,17 +135,18 @@ def _host_elements(host: Host, uplinks: list[str]) -> str:
     names = sorted(uplinks) or default_uplinks(host)
     lines = ""
     if names:
-        lines += "add element inet tenantnet uplinks {{ {} }}\n".format(", ".join(f'"{name}"' for name in names))
+        quoted = ", ".join(f'"{name}"' for name in names)
+        lines += f"add element inet tenantnet uplinks {{ {quoted} }}\n"
     connected: dict[int, list[str]] = {4: [], 6: []}
     for family in (4, 6):
-        argv = ["ip", "-N", "-j", "-%d" % family, "route", "show", "table", "main", "proto", "2"]
+        argv = ["ip", "-N", "-j", f"-{family}", "route", "show", "table", "main", "proto", "2"]
         for item in json.loads(host.run(argv).strip() or "[]"):
             # The kernel's own routes: connected networks. Those of our interfaces are not in main.
             if item["dst"] != "default" and not str(item["dst"]).startswith(("fe80:", "ff")):
                 connected[family].append(str(item["dst"]))
     for family, blocks in connected.items():
         if blocks:
-            lines += "add element inet tenantnet connected%d { %s }\n" % (family, ", ".join(sorted(set(blocks))))
+            lines += f"add element inet tenantnet connected{family} {{ {', '.join(sorted(set(blocks)))} }}\n"
     return lines
 
 
@@ -153,6 +154,6 @@ def default_uplinks(host: Host) -> list[str]:
     """Return the interfaces of the default routes in the main table."""
     names = set()
     for family in (4, 6):
-        output = host.run(["ip", "-j", "-%d" % family, "route", "show", "default"]).strip()
+        output = host.run(["ip", "-j", f"-{family}", "route", "show", "default"]).strip()
         names |= {str(item["dev"]) for item in json.loads(output or "[]") if "dev" in item}
     return sorted(names)

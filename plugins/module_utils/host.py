@@ -8,6 +8,7 @@ Both go through one `Host`, so that tests can watch, fail or stop every single c
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -43,7 +44,7 @@ class Host:
         """
         code, output, errors = self.attempt(argv, stdin)
         if code:
-            raise HostError("%s: failed with status %d: %s" % (" ".join(argv), code, errors.strip() or output.strip()))
+            raise HostError(f"{' '.join(argv)}: failed with status {code}: {errors.strip() or output.strip()}")
         return output
 
     def attempt(self, argv: Sequence[str], stdin: str | None = None) -> tuple[int, str, str]:
@@ -136,11 +137,10 @@ class Host:
         before = self.read(path)
         if before == text and os.stat(self.path(path)).st_mode & 0o777 == mode:
             return False
+        old, new = before or "", text
         if secret:
-            shown = ("" if before is None else "(secret)\n", "(new secret)\n")
-        else:
-            shown = (before or "", text)
-        self.diffs.append({"before_header": path, "after_header": path, "before": shown[0], "after": shown[1]})
+            old, new = "" if before is None else "(secret)\n", "(new secret)\n"
+        self.diffs.append({"before_header": path, "after_header": path, "before": old, "after": new})
         if self.applies(f"write {path}"):
             self.make_folder(os.path.dirname(path), folder_mode)
             self.write(path, text, mode)
@@ -158,10 +158,8 @@ class Host:
     @staticmethod
     def _unlink(path: str) -> None:
         """Remove a file that may be gone already."""
-        try:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-        except FileNotFoundError:
-            pass
 
     @staticmethod
     def _sync_folder(folder: str) -> None:

@@ -80,9 +80,16 @@ def read_wanted(item: dict[str, Any]) -> Wanted:
         Route(int(route["table"]), str(route["to"]), name, str(route.get("from") or "")) for route in item["routes"]
     )
     return Wanted(
-        name, str(item["about"]), str(item["key"]), int(item.get("listen_port") or 0), int(item["mtu"]),
-        tuple(str(address) for address in item["addresses"]), routes, peers, bool(item["guarded"]),
-    )  # fmt: skip
+        name=name,
+        about=str(item["about"]),
+        key=str(item["key"]),
+        listen_port=int(item.get("listen_port") or 0),
+        mtu=int(item["mtu"]),
+        addresses=tuple(str(address) for address in item["addresses"]),
+        routes=routes,
+        peers=peers,
+        guarded=bool(item["guarded"]),
+    )
 
 
 def read_live(host: Host) -> Live:
@@ -93,9 +100,7 @@ def read_live(host: Host) -> Live:
         name = str(item["ifname"])
         mtus[name] = int(item["mtu"])
         addresses[name] = {
-            "{}/{}".format(each["local"], each["prefixlen"])
-            for each in item["addr_info"]
-            if each.get("scope") == "global"
+            f"{each['local']}/{each['prefixlen']}" for each in item["addr_info"] if each.get("scope") == "global"
         }
     return Live(wireguard.read_devices(host), mtus, addresses, iproute.read_routes(host))
 
@@ -130,9 +135,8 @@ def reconcile(host: Host, items: list[dict[str, Any]], removable: list[str]) -> 
     held_back = sorted(about for about in gone.values() if not _may_remove(about, removable))
     if held_back:
         raise HostError(
-            "declared no more, and would be removed: {}; name them in wireguard_allow_removal, or declare them again".format(
-                ", ".join(held_back)
-            )
+            f"declared no more, and would be removed: {', '.join(held_back)}; name them in wireguard_allow_removal, "
+            "or declare them again"
         )
     _remove(host, sorted(gone))
     public_keys: dict[str, str] = {}
@@ -189,15 +193,15 @@ def _refuse_foreign(host: Host, wanted: dict[str, Wanted], live: Live, ours: set
     for name, device in sorted(live.devices.items()):
         if name not in ours and device.listen_port in ports:
             raise HostError(
-                "UDP port %d of %s is in use by interface %s, which is not ours: choose another `listen_port`"
-                % (device.listen_port, ports[device.listen_port], name)
+                f"UDP port {device.listen_port} of {ports[device.listen_port]} is in use by interface {name}, "
+                "which is not ours: choose another `listen_port`"
             )
 
 
 def _ensure_files(host: Host, item: Wanted, private_key: str | None) -> bool:
     """Write an interface's files; return whether systemd must read its units again."""
     for family in (4, 6):
-        path = "%s/%s.v%d" % (BATCH_FOLDER, item.name, family)
+        path = f"{BATCH_FOLDER}/{item.name}.v{family}"
         lines = _batch(item, family)
         if lines:
             host.ensure_file(path, "\n".join(lines) + "\n", 0o644)
@@ -229,7 +233,8 @@ def _address_line(address: str, interface: str) -> str:
     nodad: a tentative address is refused as the source of the routes that follow, and a tunnel has no neighbours
     that could have it.
     """
-    return "address replace {} dev {}{}".format(address, interface, " noprefixroute nodad" if ":" in address else "")
+    flags = " noprefixroute nodad" if ":" in address else ""
+    return f"address replace {address} dev {interface}{flags}"
 
 
 def _configuration(item: Wanted, private_key: str) -> str:
@@ -237,35 +242,34 @@ def _configuration(item: Wanted, private_key: str) -> str:
     lines = [MARKER + item.about, "# Changes are overwritten; the declaration is in the inventory.", "[Interface]"]
     lines.append(f"PrivateKey = {private_key}")
     if item.listen_port:
-        lines.append("ListenPort = %d" % item.listen_port)
+        lines.append(f"ListenPort = {item.listen_port}")
     lines += [f"Address = {address}" for address in item.addresses if ":" not in address]
-    lines += ["MTU = %d" % item.mtu, "Table = off"]
+    lines += [f"MTU = {item.mtu}", "Table = off"]
     if item.guarded:
         # Without the firewall the interface must not come up; wg-quick stops at the first command that fails.
         lines.append("PreUp = nft list chain inet tenantnet spoofing > /dev/null")
     for family in (4, 6):
         if _batch(item, family):
-            lines.append("PostUp = ip -%d -batch %s/%s.v%d" % (family, BATCH_FOLDER, item.name, family))
+            lines.append(f"PostUp = ip -{family} -batch {BATCH_FOLDER}/{item.name}.v{family}")
     text = "\n".join(lines) + "\n"
     return text + "".join("\n" + wireguard.peer_section(peer) for _key, peer in sorted(item.peers.items()))
 
 
 def _change_live(host: Host, item: Wanted, device: Device, live: Live, private_key: str | None) -> None:
     """Change a standing interface in place, by differences only."""
-    if private_key is not None and device.private_key != private_key:
-        if host.applies(f"{item.name}: give back its own key"):
-            host.run(["wg", "set", item.name, "private-key", host.path(keys.key_path(item.key))])
-    if item.listen_port and device.listen_port != item.listen_port:
-        if host.applies("%s: listen on %d" % (item.name, item.listen_port)):
-            host.run(["wg", "set", item.name, "listen-port", str(item.listen_port)])
+    key_differs = private_key is not None and device.private_key != private_key
+    if key_differs and host.applies(f"{item.name}: give back its own key"):
+        host.run(["wg", "set", item.name, "private-key", host.path(keys.key_path(item.key))])
+    port_differs = item.listen_port and device.listen_port != item.listen_port
+    if port_differs and host.applies(f"{item.name}: listen on {item.listen_port}"):
+        host.run(["wg", "set", item.name, "listen-port", str(item.listen_port)])
     change = wireguard.delta(device.peers, item.peers, _resolve(item))
-    if any(change):
-        numbers = (item.name, len(change.remove), len(change.write) + len(change.quiet))
-        if host.applies("%s: remove %d peers, add or change %d" % numbers):
-            wireguard.apply_delta(host, item.name, change)
+    written = len(change.write) + len(change.quiet)
+    if any(change) and host.applies(f"{item.name}: remove {len(change.remove)} peers, add or change {written}"):
+        wireguard.apply_delta(host, item.name, change)
     lines: list[tuple[str, str]] = []
     if live.mtus[item.name] != item.mtu:
-        lines.append(("", "link set dev %s mtu %d" % (item.name, item.mtu)))
+        lines.append(("", f"link set dev {item.name} mtu {item.mtu}"))
     have = live.addresses.get(item.name, set())
     for address in item.addresses:
         if address not in have:
@@ -276,7 +280,7 @@ def _change_live(host: Host, item: Wanted, device: Device, live: Live, private_k
     stale = sorted(route for route in routes if (route.table, route.to) not in kept)
     lines += [(route.to, iproute.route_line("del", route)) for route in stale]
     lines += [(old, f"address del {old} dev {item.name}") for old in sorted(have - set(item.addresses))]
-    if lines and host.applies("%s: change %d addresses and routes" % (item.name, len(lines))):
+    if lines and host.applies(f"{item.name}: change {len(lines)} addresses and routes"):
         for family, batch in iproute.by_family(lines).items():
             iproute.run_batch(host, family, batch)
 
@@ -292,7 +296,7 @@ def _resolve(item: Wanted) -> dict[str, str]:
             except OSError:
                 continue
             address = str(found[0][4][0])
-            resolved[peer.endpoint] = ("[%s]:%s" if ":" in address else "%s:%s") % (address, port)
+            resolved[peer.endpoint] = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     return resolved
 
 
@@ -302,7 +306,7 @@ def _start(host: Host, states: dict[str, Any], live: Live) -> None:
         return
     # A unit that counts as active though its interface is gone must be stopped before it can start.
     dead = sorted(unit for unit, state in states.items() if state.active)
-    if dead and host.applies("restart {}, whose interfaces are gone".format(", ".join(dead))):
+    if dead and host.applies(f"restart {', '.join(dead)}, whose interfaces are gone"):
         host.run(["systemctl", "restart", *dead])
     # An interface that stands although its unit does not run was made by hand from our file.
     for unit in sorted(set(states) - set(dead)):
@@ -318,5 +322,5 @@ def _remove(host: Host, names: list[str]) -> None:
     for name in names:
         host.ensure_absent(_configuration_path(name))
         for family in (4, 6):
-            host.ensure_absent("%s/%s.v%d" % (BATCH_FOLDER, name, family))
+            host.ensure_absent(f"{BATCH_FOLDER}/{name}.v{family}")
         host.ensure_absent(f"{FOLDER}/wg-quick@{name}.service.d/tenantnet.conf")

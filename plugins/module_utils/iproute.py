@@ -40,7 +40,7 @@ class Route(NamedTuple):
 def read_rules(host: Host, family: int) -> list[tuple[Rule, bool]]:
     """Return the live rules of a family, each with whether it is ours."""
     rules = []
-    for item in _json(host, ["ip", "-N", "-j", "-%d" % family, "rule", "show"]):
+    for item in _json(host, ["ip", "-N", "-j", f"-{family}", "rule", "show"]):
         rules.append((_rule(item), str(item.get("protocol")) == str(PROTOCOL)))
     return rules
 
@@ -51,30 +51,30 @@ def _json(host: Host, argv: list[str]) -> list[dict[str, Any]]:
     try:
         return list(json.loads(text)) if text else []
     except ValueError as error:
-        raise HostError("{}: printed no JSON: {}".format(" ".join(argv), error)) from error
+        raise HostError(f"{' '.join(argv)}: printed no JSON: {error}") from error
 
 
 def _rule(item: dict[str, Any]) -> Rule:
     """Write a rule that `ip -j` printed in the words that a plan uses."""
     words = []
     source = str(item.get("src", "all"))
-    source += "/{}".format(item["srclen"]) if "srclen" in item else ""
+    source += f"/{item['srclen']}" if "srclen" in item else ""
     if source != "all":
         words.append(f"from {source}")
     if "iif" in item:
-        words.append("iif {}".format(item["iif"]))
+        words.append(f"iif {item['iif']}")
     if "fwmark" in item:
-        words.append("fwmark {}/{}".format(item["fwmark"], item.get("fwmask", item["fwmark"])))
+        words.append(f"fwmark {item['fwmark']}/{item.get('fwmask', item['fwmark'])}")
     if "dst" in item:
-        words.append("to {}{}".format(item["dst"], "/{}".format(item["dstlen"]) if "dstlen" in item else ""))
+        words.append(f"to {item['dst']}" + (f"/{item['dstlen']}" if "dstlen" in item else ""))
     known = {"priority", "src", "srclen", "dst", "dstlen", "iif", "iif_detached", "fwmark", "fwmask", "protocol"}
     known |= {"goto", "table", "action", "unresolved"}
     # A selector that we never use makes the rule different from every rule of ours.
     words += [f"{key} {item[key]}" for key in sorted(set(item) - known)]
     if "goto" in item:
-        action = "goto {}".format(item["goto"])
+        action = f"goto {item['goto']}"
     elif "table" in item:
-        action = "lookup {}".format({"254": "main"}.get(str(item["table"]), item["table"]))
+        action = f"lookup {'main' if str(item['table']) == '254' else item['table']}"
     else:
         action = {UNREACHABLE: "unreachable"}.get(str(item.get("action")), str(item.get("action")))
     return Rule(int(item.get("priority", 0)), " ".join(words) or "from all", action)
@@ -99,7 +99,7 @@ def rule_changes(live: list[tuple[Rule, bool]], wanted: set[Rule]) -> tuple[list
 
 def _rule_line(verb: str, rule: Rule) -> str:
     """Write a line for ``ip -batch``."""
-    return "rule %s pref %d %s %s protocol %d" % (verb, rule.priority, rule.selector, rule.action, PROTOCOL)
+    return f"rule {verb} pref {rule.priority} {rule.selector} {rule.action} protocol {PROTOCOL}"
 
 
 def boot_rules(rules: list[Rule]) -> str:
@@ -111,11 +111,11 @@ def read_routes(host: Host) -> set[Route]:
     """Return our live routes of both families, in every table."""
     found = set()
     for family, everything in ((4, "0.0.0.0/0"), (6, "::/0")):
-        argv = ["ip", "-N", "-j", "-%d" % family, "route", "show", "table", "all", "proto", str(PROTOCOL)]
+        argv = ["ip", "-N", "-j", f"-{family}", "route", "show", "table", "all", "proto", str(PROTOCOL)]
         for item in _json(host, argv):
             dead = str(item.get("type")) == UNREACHABLE
             to = everything if item["dst"] == "default" else str(item["dst"])
-            to = to if "/" in to else "%s/%d" % (to, 32 if family == 4 else 128)
+            to = to if "/" in to else f"{to}/{32 if family == 4 else 128}"
             found.add(
                 Route(
                     int(item.get("table", 254)),
@@ -129,10 +129,10 @@ def read_routes(host: Host) -> set[Route]:
 
 def route_line(verb: str, route: Route) -> str:
     """Write a line for ``ip -batch``; `replace` makes it harmless to run twice."""
-    line = "route {} {}{}".format(verb, "" if route.device else "unreachable ", route.to)
+    line = f"route {verb} {'' if route.device else 'unreachable '}{route.to}"
     line += f" dev {route.device}" if route.device else ""
     line += f" src {route.source}" if route.source and verb != "del" else ""
-    return "%s table %d proto %d" % (line, route.table, PROTOCOL)
+    return f"{line} table {route.table} proto {PROTOCOL}"
 
 
 def family_of(prefix: str) -> int:
@@ -146,7 +146,7 @@ def run_batch(host: Host, family: int, lines: list[str]) -> None:
     Raises HostError at the first line that the kernel refuses.
     """
     if lines:
-        host.run(["ip", "-%d" % family, "-batch", "-"], stdin="\n".join(lines) + "\n")
+        host.run(["ip", f"-{family}", "-batch", "-"], stdin="\n".join(lines) + "\n")
 
 
 def by_family(lines: list[tuple[str, str]]) -> dict[int, list[str]]:

@@ -15,7 +15,7 @@ FOLDER = "/etc/tenantnet/keys"
 
 def key_path(name: str) -> str:
     """Return the file of a key; a slash of a party's id becomes a dot, which no name contains."""
-    return "{}/{}.key".format(FOLDER, name.replace("/", "."))
+    return f"{FOLDER}/{name.replace('/', '.')}.key"
 
 
 def new_private_key() -> str:
@@ -53,7 +53,7 @@ def ensure_key(host: Host, name: str, existing: str | None) -> str | None:
         return key
     adopted = existing is not None and is_private_key(existing)
     host.diffs.append({"before_header": path, "after_header": path, "before": "", "after": "(new key)\n"})
-    if not host.applies("{} the key of {}".format("adopt" if adopted else "make", name)):
+    if not host.applies(f"{'adopt' if adopted else 'make'} the key of {name}"):
         return existing if adopted else None
     key = existing if adopted and existing is not None else new_private_key()
     host.make_folder(FOLDER, 0o700)

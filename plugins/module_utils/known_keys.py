@@ -60,7 +60,7 @@ def resolve(
             else:
                 pending.append({"party": party, "reason": "its key is not known yet: run site when it can be reached"})
         complete.append(dict(interface, peers=peers))
-    if known != before and host.applies("record the keys of %d parties" % len(known)):
+    if known != before and host.applies(f"record the keys of {len(known)} parties"):
         host.make_folder(FOLDER, 0o700)
         host.write(FILE, json.dumps(known, indent=1, sort_keys=True) + "\n", 0o600)
     return complete, pending

@@ -66,7 +66,7 @@ class Commands:
         except FileNotFoundError as exc:
             raise ProbeError(f"{argv[0]} is not installed") from exc
         except (OSError, subprocess.SubprocessError) as exc:
-            raise ProbeError("{} failed: {}".format(" ".join(argv[:3]), exc)) from exc
+            raise ProbeError(f"{' '.join(argv[:3])} failed: {exc}") from exc
         return done.returncode, done.stdout, done.stderr
 
     def exists(self, interface: str) -> bool:

@@ -70,22 +70,22 @@ def reconcile(host: Host, plan: dict[str, Any]) -> None:
     live_routes = iproute.read_routes(host)
     _ensure_sysctl(host, plan)
     tables = {int(number): name for number, name in plan["tables"].items()}
-    names = "".join("%d %s\n" % item for item in sorted(tables.items()))
+    names = "".join(f"{number} {name}\n" for number, name in sorted(tables.items()))
     host.ensure_file(TABLE_NAMES, NOTICE + names, 0o644)
-    host.ensure_file(PROTOCOL_NAME, NOTICE + "%d tenantnet\n" % iproute.PROTOCOL, 0o644)
+    host.ensure_file(PROTOCOL_NAME, NOTICE + f"{iproute.PROTOCOL} tenantnet\n", 0o644)
     _ensure_unit(host, families, wanted_rules, closing)
     # The tables are closed before any rule leads into them.
     missing = closing - live_routes
-    if missing and host.applies("close %d routing tables" % len(missing)):
+    if missing and host.applies(f"close {len(missing)} routing tables"):
         _run(host, [(route.to, _closing_line(route)) for route in sorted(missing)])
     for family in (4, 6):
         add, delete = iproute.rule_changes(live_rules[family], wanted_rules.get(family, set()))
-        what = "IPv%d rules: add %d, delete %d" % (family, len(add), len(delete))
+        what = f"IPv{family} rules: add {len(add)}, delete {len(delete)}"
         if (add or delete) and host.applies(what):
             iproute.run_batch(host, family, add)
             iproute.run_batch(host, family, delete)
     stale = {route for route in live_routes - closing if not route.device}
-    if stale and host.applies("remove the last route of %d tables" % len(stale)):
+    if stale and host.applies(f"remove the last route of {len(stale)} tables"):
         _run(host, [(route.to, iproute.route_line("del", route)) for route in sorted(stale)])
     states = read_units(host, [ROUTING])
     ensure_enabled(host, states)
@@ -102,7 +102,7 @@ def _closing_routes(plan: dict[str, Any], families: list[int]) -> set[Route]:
 def _closing_line(route: Route) -> str:
     """Write a closing route for ``ip -batch``; in main it has the last metric of all."""
     line = iproute.route_line("replace", route)
-    return line + " metric %d" % _GUARD_METRIC if route.table == 254 else line
+    return f"{line} metric {_GUARD_METRIC}" if route.table == 254 else line
 
 
 def _run(host: Host, lines: list[Any]) -> None:
@@ -114,14 +114,14 @@ def _run(host: Host, lines: list[Any]) -> None:
 def _refuse_foreign(live: dict[int, Any], priorities: list[int]) -> None:
     """Stop where rules of others stand between ours."""
     found = [
-        "IPv%d rule %d: %s %s" % (family, rule.priority, rule.selector, rule.action)
+        f"IPv{family} rule {rule.priority}: {rule.selector} {rule.action}"
         for family in (4, 6)
         for rule in iproute.foreign_rules(live[family], priorities[0], priorities[1])
     ]
     if found:
         raise HostError(
-            "routing rules of somebody else stand among the priorities %d to %d (%s): remove them, or set "
-            "wireguard_rule_priority_base to a range that is free" % (priorities[0], priorities[1], "; ".join(found))
+            f"routing rules of somebody else stand among the priorities {priorities[0]} to {priorities[1]} "
+            f"({'; '.join(found)}): remove them, or set wireguard_rule_priority_base to a range that is free"
         )
 
 
@@ -135,7 +135,7 @@ def _ensure_sysctl(host: Host, plan: dict[str, Any]) -> None:
         wanted[key] = _join_ports(live, ports)
     if not wanted:
         return
-    lines = "".join("{} = {}\n".format(*item) for item in sorted(wanted.items()))
+    lines = "".join(f"{key} = {value}\n" for key, value in sorted(wanted.items()))
     host.ensure_file(SYSCTL_FILE, NOTICE + lines, 0o644)
     for key, value in sorted(wanted.items()):
         path = "/proc/sys/" + key.replace(".", "/")
@@ -160,7 +160,7 @@ def _join_ports(live: str, ours: str) -> str:
             ranges[-1][1] = number
         else:
             ranges.append([number, number])
-    return ",".join("%d" % low if low == high else "%d-%d" % (low, high) for low, high in ranges)
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
 
 
 def _ensure_unit(host: Host, families: list[int], rules: dict[int, set[Rule]], closing: set[Route]) -> None:
@@ -168,16 +168,16 @@ def _ensure_unit(host: Host, families: list[int], rules: dict[int, set[Rule]], c
     commands = ""
     lines = iproute.by_family([(route.to, _closing_line(route)) for route in sorted(closing)])
     for family in (4, 6):
-        tables_file = "%s/tables.v%d" % (BATCH_FOLDER, family)
-        rules_file = "%s/rules.v%d" % (BATCH_FOLDER, family)
+        tables_file = f"{BATCH_FOLDER}/tables.v{family}"
+        rules_file = f"{BATCH_FOLDER}/rules.v{family}"
         if family in families and lines[family]:
             host.ensure_file(tables_file, "\n".join(lines[family]) + "\n", 0o644)
-            commands += "ExecStart=/sbin/ip -%d -batch %s\n" % (family, tables_file)
+            commands += f"ExecStart=/sbin/ip -{family} -batch {tables_file}\n"
         else:
             host.ensure_absent(tables_file)
         if rules.get(family):
             host.ensure_file(rules_file, iproute.boot_rules(sorted(rules[family])), 0o644)
-            commands += "ExecStart=-/sbin/ip -%d -force -batch %s\n" % (family, rules_file)
+            commands += f"ExecStart=-/sbin/ip -{family} -force -batch {rules_file}\n"
         else:
             host.ensure_absent(rules_file)
     text = _UNIT.format(notice=NOTICE, commands=commands)

@@ -47,7 +47,7 @@ def reload_manager(host: Host) -> None:
 def ensure_enabled(host: Host, states: dict[str, UnitState]) -> list[str]:
     """Enable the units that would not start at boot; return their names."""
     missing = sorted(name for name, state in states.items() if not state.enabled)
-    if missing and host.applies("enable {}".format(", ".join(missing))):
+    if missing and host.applies(f"enable {', '.join(missing)}"):
         host.run(["systemctl", "enable", *missing])
     return missing
 
@@ -55,7 +55,7 @@ def ensure_enabled(host: Host, states: dict[str, UnitState]) -> list[str]:
 def ensure_started(host: Host, states: dict[str, UnitState]) -> list[str]:
     """Start the units that are not active, all in one call so that they start side by side; return their names."""
     missing = sorted(name for name, state in states.items() if not state.active)
-    if missing and host.applies("start {}".format(", ".join(missing))):
+    if missing and host.applies(f"start {', '.join(missing)}"):
         # A unit that failed before is started again without waiting for its rate limit.
         host.attempt(["systemctl", "reset-failed", *missing])
         host.run(["systemctl", "start", *missing])
@@ -64,5 +64,5 @@ def ensure_started(host: Host, states: dict[str, UnitState]) -> list[str]:
 
 def stop_and_disable(host: Host, names: list[str]) -> None:
     """Stop units and keep them from starting at boot."""
-    if names and host.applies("stop and disable {}".format(", ".join(names))):
+    if names and host.applies(f"stop and disable {', '.join(names)}"):
         host.run(["systemctl", "disable", "--now", *names])

@@ -53,7 +53,7 @@ def read_devices(host: Host) -> dict[str, Device]:
                 0 if keepalive == "off" else int(keepalive),
             )
         else:
-            raise HostError("wg show all dump: printed a line of %d fields, which is no form we know" % len(words))
+            raise HostError(f"wg show all dump: printed a line of {len(words)} fields, which is no form we know")
     return devices
 
 
@@ -61,11 +61,11 @@ def peer_section(peer: Peer) -> str:
     """Write a peer as a configuration file has it."""
     lines = ["[Peer]", f"PublicKey = {peer.public_key}"]
     if peer.allowed_ips:
-        lines.append("AllowedIPs = {}".format(", ".join(sorted(peer.allowed_ips))))
+        lines.append(f"AllowedIPs = {', '.join(sorted(peer.allowed_ips))}")
     if peer.endpoint:
         lines.append(f"Endpoint = {peer.endpoint}")
     if peer.keepalive:
-        lines.append("PersistentKeepalive = %d" % peer.keepalive)
+        lines.append(f"PersistentKeepalive = {peer.keepalive}")
     return "\n".join(lines) + "\n"
 
 
@@ -127,7 +127,7 @@ def verify(interface: str, live: Device | None, private_key: str, wanted: dict[s
         raise HostError(f"{interface}: runs with another key than its own")
     missing = sorted(set(wanted) - set(live.peers))
     if missing:
-        raise HostError("{}: peers are missing after the change: {}".format(interface, ", ".join(missing)))
+        raise HostError(f"{interface}: peers are missing after the change: {', '.join(missing)}")
     for key, peer in sorted(wanted.items()):
         if live.peers[key].allowed_ips != peer.allowed_ips:
             raise HostError(

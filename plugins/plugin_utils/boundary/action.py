@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary import values
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.run import Run, RunError
 
 COLLECTION = "tenantnet.wireguard"
@@ -26,6 +27,7 @@ class PlanAction(ActionBase):
     """
 
     deploys = False
+    shown = ""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the action; errors of the declaration become one failure with every line."""
@@ -58,8 +60,8 @@ class PlanAction(ActionBase):
             self._display.display(sentence, color=C.COLOR_CHANGED)
 
     def _show_once(self, text: str) -> None:
-        """Show a message as lines, once for all hosts that fail by it: JSON in a result is hard to read."""
-        if not getattr(self._display, "tenantnet_shown", None) == text:
+        """Show a message as lines where Ansible itself would only show it inside JSON (before 2.19)."""
+        if values.Origin is None and getattr(self._display, "tenantnet_shown", None) != text:
             self._display.tenantnet_shown = text
             for line in text.splitlines():
                 self._display.display(line, color=C.COLOR_ERROR, stderr=True)

@@ -77,12 +77,12 @@ def read_inputs(task_vars: Mapping[str, Any], loader: DataLoader) -> Inputs:
         peer_hosts=peer_hosts,
         problems=problems,
         locate=locator(roots),
-        record_path=_record_path(first, template, problems),
+        record_path=_record_path(first, template, problems) if hub_names else None,
         frozen=_frozen(first, template, problems),
     )
 
 
-def _fabric_variables(raw: Mapping[str, Any], loader: DataLoader, problems: Problems) -> dict[str, Any]:
+def _fabric_variables(raw: dict[str, Any], loader: DataLoader, problems: Problems) -> dict[str, Any]:
     """Return the variables of the fabric that a hub sees, as plain data."""
     template = Templar(loader=loader, variables=raw).template
     return {
@@ -153,4 +153,8 @@ def load_record(path: str | None, problems: Problems) -> Any:
 
 def _load_yaml(text: bytes | str) -> Any:
     """Load YAML with the C loader where there is one: ten thousand peers take a second instead of ten."""
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()

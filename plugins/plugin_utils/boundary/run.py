@@ -29,6 +29,9 @@ from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.input
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.compile import compile_declaration
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.problems import DeclarationError
 
+# The name of a slice, by the part of the compiled plan that it comes from.
+_SLICES = {"hubs": "hub", "peers": "peer", "probes": "probes"}
+
 
 class RunError(Exception):
     """The run cannot go on; the message is for people and complete."""
@@ -65,6 +68,10 @@ class Run:
         if error is not None:
             raise RunError(str(error))
         return self._read(os.path.join(self._folder, f"{kind}-{name}.json"))
+
+    def has_record(self) -> bool:
+        """Tell whether there is a record of allocations to read."""
+        return self.inputs.record_path is not None and os.path.exists(self.inputs.record_path)
 
     def record(self, check: bool) -> str:
         """Write the record of allocations if it changed; return a sentence for people, or an empty string.
@@ -113,6 +120,8 @@ class Run:
         inputs = self.inputs
         try:
             record = load_record(inputs.record_path, inputs.problems)
+            if record is None:
+                record = self.notes("recovered").get("record")
             compiled = compile_declaration(inputs.declaration(record), inputs.problems)
         except DeclarationError as error:
             lines = error.problems.texts(inputs.locate)
@@ -120,13 +129,11 @@ class Run:
             self._write(os.path.join(temporary, "error.json"), "\n".join([f"{count}; nothing was changed:", *lines]))
         else:
             self._write(os.path.join(temporary, "overview-all.json"), compiled["overview"])
-            if compiled["record_changed"]:
+            if compiled["record"] is not None:
                 self._write(os.path.join(temporary, "record-all.json"), compiled["record"])
-            for kind in ("hubs", "peers", "probes"):
+            for kind in _SLICES:
                 for name, part in compiled[kind].items():
-                    self._write(
-                        os.path.join(temporary, f"{kind.rstrip('s') if kind != 'probes' else kind}-{name}.json"), part
-                    )
+                    self._write(os.path.join(temporary, f"{_SLICES[kind]}-{name}.json"), part)
         os.rename(temporary, self._folder)
 
     @contextmanager
@@ -156,7 +163,7 @@ class Run:
     def _write_record(self, path: str, text: str) -> None:
         """Replace the record under a lock on its folder.
 
-        Raises RunError where somebody else changed it since it was read.
+        Raises RunError where it cannot be written; the old one is untouched then.
         """
         folder = os.path.dirname(path)
         try:

@@ -15,13 +15,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleError
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds import INVALID
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.problems import NO_VALUE, Path, Problems
 
 try:
     # Since ansible-core 2.19 a value's place is a tag; the class is private, so its absence is not an error.
     from ansible._internal._datatag._tags import Origin
 except ImportError:
-    Origin = None
+    _origin_of: Callable[[Any], Any] | None = None
+else:
+    _origin_of = Origin.get_tag
 
 Template = Callable[[Any], Any]
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
@@ -31,7 +34,7 @@ def plain(value: Any, path: Path, template: Template | None, problems: Problems)
     """Return a value as plain data.
 
     template: evaluates a string that holds a template, or None where values are data already. A template
-    that fails is reported with its path and becomes None.
+    that fails is reported with its path and becomes `INVALID`.
     """
     # The order is by frequency: ten thousand peers are mostly strings in mappings.
     if isinstance(value, str):
@@ -60,7 +63,7 @@ def plain(value: Any, path: Path, template: Template | None, problems: Problems)
         return str(value)
     except AnsibleError as error:
         problems.add(path, NO_VALUE, f"cannot be decrypted: {_first_line(error)}", "give the vault's password")
-        return None
+        return INVALID
 
 
 def _part(key: Any) -> str | int:
@@ -76,7 +79,7 @@ def _templated(value: str, path: Path, template: Template, problems: Problems) -
         problems.add(
             path, str(value), f"cannot be templated: {_first_line(error)}", "define what it names, or write the value"
         )
-        return None
+        return INVALID
 
 
 def _first_line(error: Exception) -> str:
@@ -114,7 +117,7 @@ def _place(value: Any) -> str | None:
     position = getattr(value, "ansible_pos", None)
     if position and position[0]:
         return f"{position[0]}:{position[1]}:{position[2]}"
-    tag = Origin.get_tag(value) if Origin is not None and value is not None else None
+    tag = _origin_of(value) if _origin_of is not None and value is not None else None
     if tag is not None and tag.path:
         return f"{tag.path}:{tag.line_num or 1}:{tag.col_num or 1}"
     return None

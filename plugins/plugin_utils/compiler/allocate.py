@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from .addresses import Prefix
 from .model import Fabric, Management, Peer, Segment
@@ -241,14 +242,15 @@ def _allocate_subnets(
 def _refuse_overlaps(fixed: list[tuple[Prefix, _Place]], key: str, supernet: Prefix, problems: Problems) -> None:
     """Report fixed subnets that overlap or lie outside, unless both are declared (which is checked before)."""
     ordered = sorted(fixed, key=lambda item: item[0])
-    for (wide, holder), (narrow, place) in zip(ordered, ordered[1:], strict=False):
+    for (wide, holder), (narrow, place) in pairwise(ordered):
         if wide.overlaps(narrow) and not (getattr(holder.declared, key) and getattr(place.declared, key)):
             late, early = (place, holder) if getattr(place.declared, key) else (holder, place)
             problems.add(
                 _origin(late, key),
                 getattr(late, key).text,
                 f"overlaps {getattr(early, key).text} of {early.id}",
-                "choose another subnet, or where both are recorded remove the record of the segment that is not deployed yet",
+                "choose another subnet, or where both are recorded remove the record of the segment that is not "
+                "deployed yet",
                 _origin(early, key),
             )
     for subnet, place in ordered:
@@ -272,10 +274,17 @@ def _placed(place: _Place) -> PlacedSegment:
     if place.subnet is None:
         raise ValueError(f"{place.id} has no subnet")
     return PlacedSegment(
-        id=place.id, tenant=place.tenant, declared=place.declared, hub=place.hub, number=place.number,
-        subnet=place.subnet, subnet_v6=place.subnet_v6, listen_port=place.listen_port,
-        interface=place.interface, table=place.table,
-    )  # fmt: skip
+        id=place.id,
+        tenant=place.tenant,
+        declared=place.declared,
+        hub=place.hub,
+        number=place.number,
+        subnet=place.subnet,
+        subnet_v6=place.subnet_v6,
+        listen_port=place.listen_port,
+        interface=place.interface,
+        table=place.table,
+    )
 
 
 def _place_peers(
@@ -304,9 +313,15 @@ def _place_peers(
 
 
 def _place_hosts(
-    segment: PlacedSegment, subnet: Prefix, key: str, declared: list[Peer], recorded: dict[str, PeerRecord],
-    quarantine: dict[str, Released], wished: dict[str, int], problems: Problems,
-) -> dict[str, Prefix]:  # fmt: skip
+    segment: PlacedSegment,
+    subnet: Prefix,
+    key: str,
+    declared: list[Peer],
+    recorded: dict[str, PeerRecord],
+    quarantine: dict[str, Released],
+    wished: dict[str, int],
+    problems: Problems,
+) -> dict[str, Prefix]:
     """Decide the addresses of one family in one segment; `wished` are host numbers to prefer."""
     lowest, highest = host_bounds(subnet)
     holders: dict[Prefix, Peer] = {}
@@ -388,19 +403,28 @@ def _segment_record(segment: PlacedSegment) -> SegmentRecord:
     """Return the record of a placed segment."""
     peers = {peer.declared.name: PeerRecord(peer.v4, peer.v6) for peer in segment.peers}
     return SegmentRecord(
-        number=segment.number, subnet=segment.subnet, subnet_v6=segment.subnet_v6, listen_port=segment.listen_port,
-        interface=segment.interface, table=segment.table, peers=peers,
-    )  # fmt: skip
+        number=segment.number,
+        subnet=segment.subnet,
+        subnet_v6=segment.subnet_v6,
+        listen_port=segment.listen_port,
+        interface=segment.interface,
+        table=segment.table,
+        peers=peers,
+    )
 
 
 def _released(
     record: Record, segments: dict[str, SegmentRecord], quarantine: dict[str, Released], today: datetime.date
 ) -> dict[str, Released]:
     """Return the quarantine after this allocation: what was held and is held by nobody now."""
+    changed = {name: old for name, old in record.segments.items() if segments.get(name) != old}
+    if not changed and not quarantine:
+        # The usual run: nothing was given back, and ten thousand addresses need not be written down to see it.
+        return {}
     held = {text for segment in segments.values() for text, _owner in _holdings("", segment)}
     released = {text: entry for text, entry in quarantine.items() if text not in held}
-    for name, segment in record.segments.items():
-        for text, owner in _holdings(name, segment):
+    for name, old in changed.items():
+        for text, owner in _holdings(name, old):
             if text not in held:
                 released[text] = Released(was=owner, since=today)
     return released

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .addresses import Prefix, overlapping
-from .model import Fabric, Peer, Policy, Segment, Tenant
+from .model import Fabric, Management, Peer, Policy, Segment, Tenant
 from .problems import NO_VALUE, Path, Problems
 
 # Networks that can never lie behind a peer: unspecified, loopback, link-local, multicast.
@@ -53,7 +53,7 @@ def check_fabric(fabric: Fabric, peer_hosts: Iterable[str], problems: Problems) 
     for policy in fabric.policies:
         _check_policy(policy, problems)
     for service in fabric.services:
-        if not service.ports:
+        if not service.ports and not problems.touches((*service.path, "ports")):
             problems.add((*service.path, "ports"), NO_VALUE, "is a list of nothing", "name at least one port")
     _check_revoked(fabric, problems)
 
@@ -105,7 +105,7 @@ def _check_supernets(fabric: Fabric, problems: Problems) -> None:
 def _check_hubs(fabric: Fabric, problems: Problems) -> None:
     """Every tenant has one hub, by name where there are several."""
     names = [hub.name for hub in fabric.hubs]
-    holders = [*fabric.tenants, *([fabric.management] if fabric.management else [])]
+    holders: list[Tenant | Management] = [*fabric.tenants, *([fabric.management] if fabric.management else [])]
     for holder in holders:
         if holder.hub is not None and holder.hub not in names:
             problems.add(
@@ -160,8 +160,9 @@ def _check_revoked(fabric: Fabric, problems: Problems) -> None:
 def _check_subnets(fabric: Fabric, problems: Problems) -> None:
     """Declared subnets lie in the supernet, have room for a hub and a peer, and do not overlap."""
     declared: list[tuple[Prefix, Path]] = []
-    holders = [segment for _tenant, segment, _peers in segments_of(fabric) if segment is not None]
-    for holder in [*([fabric.management] if fabric.management else []), *holders]:
+    holders: list[Segment | Management] = [fabric.management] if fabric.management else []
+    holders += [segment for _tenant, segment, _peers in segments_of(fabric) if segment is not None]
+    for holder in holders:
         for key, subnet, supernet in (
             ("subnet", holder.subnet, fabric.supernet),
             ("subnet_v6", holder.subnet_v6, fabric.supernet_v6),
@@ -230,7 +231,7 @@ def _check_networks(fabric: Fabric, problems: Problems) -> None:
 def _check_policy(policy: Policy, problems: Problems) -> None:
     """Ports stand exactly where no service brings them; nothing is left empty."""
     for key, items in (("from", policy.from_), ("to", policy.to), ("ports", policy.ports)):
-        if items is not None and not items:
+        if items is not None and not items and not problems.touches((*policy.path, key)):
             problems.add((*policy.path, key), NO_VALUE, "is a list of nothing", "name something, or remove the policy")
     services = [selector for selector in policy.to if selector.startswith("service:")]
     if services and policy.ports is not None:
@@ -240,7 +241,7 @@ def _check_policy(policy: Policy, problems: Problems) -> None:
             f"stands beside {services[0]}, which brings its own ports",
             "remove the ports, or name the peer and not the service",
         )
-    if len(services) < len(policy.to) and policy.ports is None:
+    if len(services) < len(policy.to) and policy.ports is None and not problems.touches((*policy.path, "ports")):
         problems.add(
             (*policy.path, "ports"),
             NO_VALUE,

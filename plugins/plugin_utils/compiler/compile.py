@@ -16,6 +16,7 @@ from .grants import bar_peers, compile_grants
 from .model import Fabric
 from .overview import overview
 from .parse import read_fabric, read_hub, with_default_management
+from .placed import draft
 from .plan import hub_plan, peer_plans
 from .probes import compile_probes
 from .problems import NO_VALUE, DeclarationError, Path, Problems
@@ -44,13 +45,16 @@ def compile_declaration(declaration: Declaration, problems: Problems | None = No
     """Compile everything.
 
     problems: what was found wrong already, for instance by templating. Returns plain data: ``overview``;
-    ``hubs``, ``peers`` and ``probes`` with a slice by inventory host; ``record`` and ``record_changed``.
+    ``hubs``, ``peers`` and ``probes`` with a slice by inventory host; ``record``, the text of the record where it
+    must change, else None.
     Raises DeclarationError with every problem at once.
     """
     problems = problems if problems is not None else Problems()
     fabric = _read(declaration, problems)
-    if fabric is None or problems.found:
+    if fabric is None:
         raise DeclarationError(problems)
+    if problems.found:
+        raise _with_selectors(fabric, declaration, problems)
     recorded = (
         empty_record(fabric.fabric)
         if declaration.record is None
@@ -60,21 +64,28 @@ def compile_declaration(declaration: Declaration, problems: Problems | None = No
         raise DeclarationError(problems)
     network, record = allocate(fabric, recorded, declaration.today, problems)
     if network is None:
-        raise DeclarationError(problems)
+        raise _with_selectors(fabric, declaration, problems)
     bar_peers(network, declaration.today)
     grants = compile_grants(network, declaration.today, problems)
     tests = run_tests(network, grants, problems)
     if problems.found:
         raise DeclarationError(problems)
-    text = render_record(record)
+    changed = declaration.record is None or record != recorded
     return {
         "overview": overview(network, grants, tests),
         "hubs": {hub.name: hub_plan(network, grants, hub.name) for hub in fabric.hubs},
         "peers": peer_plans(network, grants),
         "probes": compile_probes(network, grants),
-        "record": text,
-        "record_changed": declaration.record is None or text != render_record(recorded),
+        "record": render_record(record) if changed else None,
     }
+
+
+def _with_selectors(fabric: Fabric, declaration: Declaration, problems: Problems) -> DeclarationError:
+    """Return the error of a declaration that cannot be placed, with what is wrong in its selectors too."""
+    network = draft(fabric)
+    grants = compile_grants(network, declaration.today, problems)
+    run_tests(network, grants, problems)
+    return DeclarationError(problems)
 
 
 def _read(declaration: Declaration, problems: Problems) -> Fabric | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 from .addresses import Prefix
@@ -86,7 +87,7 @@ def disjoint(grants: Iterable[Grant]) -> list[tuple[Ports, str]]:
     pieces: list[tuple[Ports, str]] = []
     for protocol, allowed in sorted(by_protocol.items()):
         edges = sorted({edge for grant in allowed for edge in (grant.ports.first, grant.ports.last + 1)})
-        for first, end in zip(edges, edges[1:], strict=False):
+        for first, end in pairwise(edges):
             names = sorted(grant.policy for grant in allowed if grant.ports.first <= first <= grant.ports.last)
             if not names:
                 continue

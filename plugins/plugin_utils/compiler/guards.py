@@ -34,9 +34,10 @@ def refused(changes: list[dict[str, Any]], removable: Sequence[str], renumberabl
     segments = [change["name"] for change in removed if change["kind"] == "segment"]
     gone = set(segments)
     peers = [
-        change["name"] for change in removed
+        change["name"]
+        for change in removed
         if change["kind"] == "peer" and change["name"].rsplit("/", 1)[0] not in gone
-    ]  # fmt: skip
+    ]
     lines = [f"segment {name} would be removed" for name in segments if not _named(name, removable)]
     unnamed = [name for name in peers if not _named(name, removable)]
     if len(unnamed) > REMOVED_PEERS_LIMIT:

@@ -108,9 +108,11 @@ def observe(
 
 
 def judge(
-    probes: Mapping[str, list[dict[str, Any]]], answers: Mapping[str, Mapping[int, Any]], sightings: Sightings,
+    probes: Mapping[str, list[dict[str, Any]]],
+    answers: Mapping[str, Mapping[int, Any]],
+    sightings: Sightings,
     taken: Iterable[tuple[str, int]],
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[dict[str, Any]]:
     """Return every probe with what was expected and observed.
 
     answers: by host and probe id; taken: UDP addresses and ports that observers could not echo on.
@@ -125,12 +127,17 @@ def judge(
             observed = observe(probe, told.get(probe["id"]), sightings, owners.get(probe["address"]), no_echo)
             results.append(
                 {
-                    "from": probe["peer"], "to": probe["to"], "address": probe["address"], "family": probe["family"],
-                    "port": probe["protocol"] if probe["protocol"] == "icmp" else f"{probe['protocol']}/{probe['port']}",
-                    "expected": probe["expected"], "observed": observed, "policy": probe["policy"],
+                    "from": probe["peer"],
+                    "to": probe["to"],
+                    "address": probe["address"],
+                    "family": probe["family"],
+                    "port": "icmp" if probe["protocol"] == "icmp" else f"{probe['protocol']}/{probe['port']}",
+                    "expected": probe["expected"],
+                    "observed": observed,
+                    "policy": probe["policy"],
                     "agrees": observed == probe["expected"],
                 }
-            )  # fmt: skip
+            )
     return results
 
 

@@ -30,6 +30,7 @@ def overview(network: Network, grants: Iterable[Grant], tests: list[dict[str, ob
                 "interface": segment.interface,
                 "listen_port": segment.listen_port,
                 "table": segment.table,
+                "number": segment.number,
             }
             for _id, segment in sorted(network.segments.items())
         ],

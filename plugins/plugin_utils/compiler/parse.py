@@ -69,7 +69,8 @@ def read_fabric(variables: Mapping[str, Any], hubs: tuple[Hub, ...], problems: P
                 complete = False
             continue
         for variable in found:
-            result = known.reader(variables[variable], (variable,), problems)
+            value = variables[variable]
+            result = value if value is INVALID else known.reader(value, (variable,), problems)
             if result is INVALID:
                 complete = complete and not known.required
             elif key in JOINED:

@@ -97,3 +97,26 @@ class Network:
     def hub(self, name: str) -> Hub:
         """Return a hub by its inventory name."""
         return next(hub for hub in self.fabric.hubs if hub.name == name)
+
+
+def draft(fabric: Fabric) -> Network:
+    """Return the network by its names alone, every number a stand-in.
+
+    It is for a declaration that cannot be placed: its selectors are still checked, so that all errors are told
+    at once. Nothing else may be derived from it.
+    """
+    nowhere = Prefix(4, 0, 0)
+    network = Network(fabric, {}, {})
+    declared: list[tuple[str, str, Segment | Management, str | None]] = [
+        (f"{tenant.name}/{segment.name}", tenant.name, segment, tenant.hub)
+        for tenant in fabric.tenants
+        for segment in tenant.segments
+    ]
+    if fabric.management is not None:
+        declared.append((MANAGEMENT, MANAGEMENT, fabric.management, fabric.management.hub))
+    for name, tenant, segment, hub in declared:
+        placed = PlacedSegment(name, tenant, segment, hub or fabric.hubs[0].name, 0, nowhere, None, 0, "", 0)
+        placed.peers = [PlacedPeer(f"{name}/{peer.name}", peer, placed, nowhere, None) for peer in segment.peers]
+        network.segments[name] = placed
+        network.peers.update((peer.id, peer) for peer in placed.peers)
+    return network

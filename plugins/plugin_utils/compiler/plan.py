@@ -69,7 +69,10 @@ def hub_plan(network: Network, grants: list[Grant], hub: str) -> dict[str, Any]:
                 str(supernet.family): [
                     [rule.priority, rule.selector, rule.action]
                     for rule in compile_rules(
-                        segments, supernet, fabric.rule_priority_base, hub_table,
+                        segments,
+                        supernet,
+                        fabric.rule_priority_base,
+                        hub_table,
                         fabric.segment_prefix if supernet.family == 4 else fabric.segment_prefix_v6,
                     )
                 ]
@@ -80,7 +83,7 @@ def hub_plan(network: Network, grants: list[Grant], hub: str) -> dict[str, Any]:
         },
         "ports": sorted(segment.listen_port for segment in segments),
         "firewall": render_ruleset(network, grants, hub),
-    }  # fmt: skip
+    }
 
 
 def _hub_peer(peer: PlacedPeer) -> dict[str, Any]:

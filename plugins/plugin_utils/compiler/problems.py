@@ -96,6 +96,10 @@ class Problems:
         """Record one problem; see `Problem` for the parts."""
         self.found.append(Problem(path, value, wrong, remedy, other))
 
+    def touches(self, path: Path) -> bool:
+        """Tell whether something is wrong at a path or below: what follows from it need not be said."""
+        return any(problem.path[: len(path)] == path for problem in self.found)
+
     def texts(self, locate: Locate) -> list[str]:
         """Return every problem as a line, in the order of the declaration, each once."""
         ordered = sorted(self.found, key=lambda problem: [str(part).rjust(9, "0") for part in problem.path])

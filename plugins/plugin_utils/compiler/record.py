@@ -12,14 +12,16 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
 
 from . import kinds
 from .addresses import Prefix, parse_address, parse_prefix
 from .kinds import INVALID, Reader, _Invalid
 from .problems import NO_VALUE, Path, Problems
 from .schema import mapping_of, option, options_of
+
+T = TypeVar("T")
 
 SCHEMA_VERSION = 1
 # The last line of the file: without it the file was cut off.
@@ -40,8 +42,7 @@ all:
 _INDENT = " " * 6
 
 
-@dataclass(frozen=True, slots=True)
-class PeerRecord:
+class PeerRecord(NamedTuple):
     """The addresses of a peer."""
 
     v4: Prefix
@@ -60,10 +61,10 @@ def _peer_addresses(value: Any, path: Path, problems: Problems) -> PeerRecord | 
     return INVALID
 
 
-def _mapping_by_name(reader: Reader) -> Reader:
+def _mapping_by_name(reader: Reader[T]) -> Reader[dict[str, T]]:
     """Return a reader of a mapping from any text to what `reader` reads."""
 
-    def read(value: Any, path: Path, problems: Problems) -> dict[str, Any] | _Invalid:
+    def read(value: Any, path: Path, problems: Problems) -> dict[str, T] | _Invalid:
         if not isinstance(value, Mapping):
             problems.add(path, value, "is not a mapping", "restore the file from git")
             return INVALID
@@ -77,7 +78,7 @@ def _mapping_by_name(reader: Reader) -> Reader:
 class SegmentRecord:
     """The numbers of a segment and the addresses of its peers, by name."""
 
-    path: Path = ()
+    path: Path = field(default=(), compare=False)
     number: int = option(kinds.integer(1, 65535), "number", "Conntrack zone, and table relative to the base.")
     subnet: Prefix = option(kinds.prefix(4), "network", "Subnet.")
     subnet_v6: Prefix | None = option(kinds.prefix(6), "network", "IPv6 subnet.", None)
@@ -91,7 +92,7 @@ class SegmentRecord:
 class Released:
     """An address or subnet that nobody has now: kept from others until its quarantine ends."""
 
-    path: Path = ()
+    path: Path = field(default=(), compare=False)
     was: str = option(kinds.text, "name", "Who had it.")
     since: datetime.date = option(kinds.date, "date", "Since when it is free.")
 
@@ -100,7 +101,7 @@ class Released:
 class Record:
     """The whole record."""
 
-    path: Path = ROOT
+    path: Path = field(default=ROOT, compare=False)
     schema_version: int = option(kinds.integer(1, 10**6), "number", "Version of this format.", SCHEMA_VERSION)
     fabric: str = option(kinds.name, "name", "The fabric that it belongs to.")
     segments: dict[str, SegmentRecord] = option(
@@ -113,6 +114,26 @@ class Record:
 def empty_record(fabric: str) -> Record:
     """Return the record of a fabric that has nothing yet."""
     return Record(fabric=fabric, segments={}, released={}, end=END)
+
+
+def recovered_data(overview: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a record made of what a hub has deployed: for a record that was lost."""
+    segments: dict[str, Any] = {}
+    for item in overview["allocations"]:
+        keys = ("number", "subnet", "subnet_v6", "listen_port", "interface", "table")
+        segments[item["segment"]] = {key: item[key] for key in keys if item[key] is not None}
+        segments[item["segment"]]["peers"] = {}
+    for peer in overview["peers"]:
+        segment, _slash, name = peer["peer"].rpartition("/")
+        addresses = (peer["address"], peer["address_v6"])
+        segments[segment]["peers"][name] = " ".join(address for address in addresses if address)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "fabric": overview["fabric"],
+        "segments": segments,
+        "released": {},
+        "end": END,
+    }
 
 
 def read_record(data: Any, fabric: str, problems: Problems) -> Record | None:

@@ -65,7 +65,7 @@ def render_ruleset(network: Network, grants: list[Grant], hub: str) -> str:
     lines += _maps(maps)
     lines += _policy_chains({BY_SEGMENT, *(element.policy for element in elements)}, logged)
     lines += _anti_spoofing(network, segments)
-    lines += _zones_and_marks(network, segments, grants, families)
+    lines += _zones_and_marks(network, segments, grants)
     open_segments = {grant.source for grant in grants if grant.policy == BY_SEGMENT}
     lines += _forward(network, segments, open_segments, maps)
     lines += _input(maps)
@@ -146,7 +146,9 @@ def _maps(maps: dict[int, dict[str, list[Element]]]) -> Iterator[str]:
                 content = ", ".join(
                     f"{_key(element, kind)} : goto {_policy_chain(element.policy)}" for element in chosen
                 )
-                yield f"map {scope}_{kind}{family} {{ type {key} : verdict; flags interval; elements = {{ {content} }} }}"
+                yield (
+                    f"map {scope}_{kind}{family} {{ type {key} : verdict; flags interval; elements = {{ {content} }} }}"
+                )
 
 
 def _key(element: Element, kind: str) -> str:
@@ -197,9 +199,7 @@ def _anti_spoofing(network: Network, segments: list[PlacedSegment]) -> Iterator[
     yield from _chain("spoofing", [hook, "iifname @fabric goto source", *plain])
 
 
-def _zones_and_marks(
-    network: Network, segments: list[PlacedSegment], grants: list[Grant], families: list[int]
-) -> Iterator[str]:
+def _zones_and_marks(network: Network, segments: list[PlacedSegment], grants: list[Grant]) -> Iterator[str]:
     """Yield the conntrack zones, and the marks without which nothing goes to the internet or comes back."""
     zones = ", ".join(f'"{segment.interface}" : {segment.number}' for segment in segments)
     hook = "type filter hook prerouting priority raw; policy accept;"

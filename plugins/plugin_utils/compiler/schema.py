@@ -11,13 +11,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import field as dataclass_field
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 from .kinds import INVALID, Reader, _Invalid
 from .problems import NO_VALUE, Path, Problems, did_you_mean
 
 T = TypeVar("T")
+D = TypeVar("D")
+
+
+class Model(Protocol):
+    """A class of the model: made of its options and of the path that they were read from."""
+
+    def __init__(self, *, path: Path, **options: Any) -> None:
+        """Make the object."""
+
+
+M = TypeVar("M", bound=Model)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,18 +37,22 @@ class Option:
     """One key: its attribute, how it is read, what it means, how its kind is documented, its default."""
 
     attribute: str
-    reader: Reader
+    reader: Reader[Any]
     doc: str
     kind: str
     required: bool
     default: Any
 
 
-def option(reader: Reader, kind: str, doc: str, default: Any = dataclasses.MISSING) -> Any:
+@overload
+def option(reader: Reader[T], kind: str, doc: str) -> T: ...
+@overload
+def option(reader: Reader[T], kind: str, doc: str, default: D) -> T | D: ...
+def option(reader: Reader[Any], kind: str, doc: str, default: Any = dataclasses.MISSING) -> Any:
     """State a key of a model class; without a default the key is required."""
     required = default is dataclasses.MISSING
     # A required key has a default only for the type checker's sake: `read_mapping` never leaves it out.
-    return dataclasses.field(default=None if required else default, metadata={"option": (reader, kind, doc, required)})
+    return dataclass_field(default=None if required else default, metadata={"option": (reader, kind, doc, required)})
 
 
 @cache
@@ -50,7 +66,7 @@ def options_of(model: type) -> dict[str, Option]:
     return options
 
 
-def read_mapping(model: type[T], value: Any, path: Path, problems: Problems) -> T | _Invalid:
+def read_mapping(model: type[M], value: Any, path: Path, problems: Problems) -> M | _Invalid:
     """Read a mapping into a model object.
 
     The object exists when everything required could be read; keys that were wrong keep their default, so
@@ -71,7 +87,7 @@ def read_mapping(model: type[T], value: Any, path: Path, problems: Problems) -> 
             hint = did_you_mean(str(key), options)
             problems.add((*path, str(key)), NO_VALUE, f"is an unknown key{hint}", "correct or remove it")
             continue
-        result = known.reader(item, (*path, key), problems)
+        result = item if item is INVALID else known.reader(item, (*path, key), problems)
         if result is not INVALID:
             values[known.attribute] = result
         elif known.required:
@@ -88,10 +104,10 @@ def _required(options: dict[str, Option]) -> list[str]:
     return [key for key, known in options.items() if known.required]
 
 
-def mapping_of(model: type[T]) -> Reader:
+def mapping_of(model: type[M]) -> Reader[M]:
     """Return a reader of a mapping into a model class."""
 
-    def read(value: Any, path: Path, problems: Problems) -> T | _Invalid:
+    def read(value: Any, path: Path, problems: Problems) -> M | _Invalid:
         return read_mapping(model, value, path, problems)
 
     return read

@@ -60,7 +60,8 @@ class Selectors:
                 path,
                 word,
                 "is not a selector",
-                "write tenant, tenant/segment, tenant/segment/peer, tag:NAME, service:NAME, management, hub or internet",
+                "write tenant, tenant/segment, tenant/segment/peer, tag:NAME, service:NAME, management, hub or "
+                "internet",
             )
             return None
         if word in (HUB, INTERNET):

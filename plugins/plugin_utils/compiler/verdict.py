@@ -100,10 +100,14 @@ def run_tests(network: Network, grants: Iterable[Grant], problems: Problems) -> 
                 reason = _failure(expect, source.parties, target.parties, target.ports or (ALL_PORTS,), verdicts)
                 results.append(
                     {
-                        "name": test.name or f"{test.from_} {expect} {text}", "from": test.from_, "expect": expect,
-                        "to": text, "result": "fail" if reason else "pass", "reason": reason,
+                        "name": test.name or f"{test.from_} {expect} {text}",
+                        "from": test.from_,
+                        "expect": expect,
+                        "to": text,
+                        "result": "fail" if reason else "pass",
+                        "reason": reason,
                     }
-                )  # fmt: skip
+                )
     return results
 
 

@@ -34,6 +34,7 @@ class Host(probe_detour.Commands):
         self.tables = {4: {}, 6: {}}
         self.log = []
         self.cut_before = self.cut_after = None
+        self.dead = False
         self.deaf = ()  # beginnings of commands that do nothing
         self.failing = ()  # beginnings of commands that fail
 
@@ -46,7 +47,9 @@ class Host(probe_detour.Commands):
 
     def run(self, argv, stdin=""):
         line = " ".join(argv)
-        if self.cut_before == len(self.log):
+        # The process is gone: even its `finally` does nothing any more.
+        if self.dead or self.cut_before == len(self.log):
+            self.dead = True
             raise PowerCut
         self.log.append((line, stdin))
         if line.startswith(tuple(self.failing)):
@@ -55,6 +58,7 @@ class Host(probe_detour.Commands):
             return 0, "", ""
         result = self.wg(argv) if argv[0] == "wg" else self.ip(argv, stdin)
         if self.cut_after == len(self.log) - 1:
+            self.dead = True
             raise PowerCut
         return result
 
@@ -150,37 +154,19 @@ def test_an_error_inside_restores_too(host, detour, tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-def count_commands(make_host, make):
-    host = make_host()
-    with make(commands=host):
-        entered = len(host.log)
-    return entered, len(host.log)
-
-
 @pytest.mark.parametrize("moment", ["cut_before", "cut_after"])
 def test_a_power_cut_at_any_command_is_repaired_by_the_next_run(detour, tmp_path, moment):
-    _entered, total = count_commands(Host, detour)
-    assert total > 12
-    for step in range(total):
+    undisturbed = Host()
+    with detour(commands=undisturbed):
+        pass
+    assert len(undisturbed.log) > 12
+    for step in range(len(undisturbed.log)):
         host = Host()
         before = host.state()
         setattr(host, moment, step)
-        # The process is gone: even its `finally` finds no commands that work.
-        host_run = host.run
-
-        def run(argv, stdin="", host=host, host_run=host_run, dead=[]):  # noqa: B006
-            if dead:
-                raise PowerCut
-            try:
-                return host_run(argv, stdin)
-            except PowerCut:
-                dead.append(True)
-                raise
-
-        host.run = run
         with pytest.raises(PowerCut), detour(commands=host):
             pass
-        host.run = host_run
+        host.dead = False
         host.cut_before = host.cut_after = None
         with detour(commands=host):
             pass
@@ -284,6 +270,22 @@ def test_without_a_key_wireguard_is_not_touched(host, detour):
     with detour(hub_public_key=None):
         assert len(host.rules[4]) == 4
     assert not any(line.startswith("wg") for line, _stdin in host.log)
+
+
+def test_the_only_peer_needs_no_name(host, detour):
+    del host.peers[OTHER]
+    before = host.state()
+    with detour(hub_public_key="only", widen=["0.0.0.0/0", "::/0"]):
+        assert host.peers == {HUB: ["10.100.0.1/32", "fd64::1/128", "0.0.0.0/0", "::/0"]}
+    assert host.state() == before
+
+
+def test_among_several_peers_the_hub_must_be_named(host, detour, tmp_path):
+    before = host.state()
+    with pytest.raises(ProbeError, match="2 peers"), detour(hub_public_key="only"):
+        pass
+    assert host.state() == before
+    assert os.listdir(str(tmp_path)) == []
 
 
 def test_a_family_without_targets_is_not_touched(host, detour):
