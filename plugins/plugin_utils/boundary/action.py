@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
-from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary import values
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.run import Run, RunError
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.values import origin_of
 
 COLLECTION = "tenantnet.wireguard"
 
@@ -27,6 +27,7 @@ class PlanAction(ActionBase):
     """
 
     deploys = False
+    # The last message that was shown as lines.
     shown = ""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -61,8 +62,8 @@ class PlanAction(ActionBase):
 
     def _show_once(self, text: str) -> None:
         """Show a message as lines where Ansible itself would only show it inside JSON (before 2.19)."""
-        if values.Origin is None and getattr(self._display, "tenantnet_shown", None) != text:
-            self._display.tenantnet_shown = text
+        if origin_of is None and PlanAction.shown != text:
+            PlanAction.shown = text
             for line in text.splitlines():
                 self._display.display(line, color=C.COLOR_ERROR, stderr=True)
 

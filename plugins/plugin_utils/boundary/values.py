@@ -22,9 +22,9 @@ try:
     # Since ansible-core 2.19 a value's place is a tag; the class is private, so its absence is not an error.
     from ansible._internal._datatag._tags import Origin
 except ImportError:
-    _origin_of: Callable[[Any], Any] | None = None
+    origin_of: Callable[[Any], Any] | None = None
 else:
-    _origin_of = Origin.get_tag
+    origin_of = Origin.get_tag
 
 Template = Callable[[Any], Any]
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
@@ -117,7 +117,7 @@ def _place(value: Any) -> str | None:
     position = getattr(value, "ansible_pos", None)
     if position and position[0]:
         return f"{position[0]}:{position[1]}:{position[2]}"
-    tag = _origin_of(value) if _origin_of is not None and value is not None else None
+    tag = origin_of(value) if origin_of is not None and value is not None else None
     if tag is not None and tag.path:
         return f"{tag.path}:{tag.line_num or 1}:{tag.col_num or 1}"
     return None
