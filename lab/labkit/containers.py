@@ -7,7 +7,9 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import re
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from labkit.hosts import HOSTS, INTERNET, MACHINE_ADDRESSES, NETWORK, SUBNET, SU
 from labkit.machine import LabError, bridge_filter, lab_home, podman, run, say
 
 LABEL = "tenantnet.lab"
+# Where podman notes which addresses are taken; a reboot is meant to remove it.
+ADDRESS_BOOK = Path("/run/containers/networks/ipam.db")
 PATIENCE = 90  # seconds for a host to boot, on a busy machine
 
 
@@ -35,14 +39,40 @@ class Container:
 
 def containers() -> dict[str, Container]:
     """The containers of the lab that exist, by the name of their host."""
-    listed = json.loads(podman("ps", "--all", "--filter", f"label={LABEL}", "--format=json").stdout or "[]")
+    listing = ("ps", "--all", "--filter", f"label={LABEL}", "--format=json")
+    done = podman(*listing, check=False)
+    if done.returncode != 0:
+        # It refuses to list anything when the end of a single container escaped it.
+        _bury_the_dead()
+        done = podman(*listing)
+    listed = json.loads(done.stdout or "[]")
     found = {}
     for entry in listed:
         labels = entry["Labels"]
         # podman learns of a container's end from its monitor; both may have been killed together.
-        alive = entry["State"] != "running" or Path(f"/proc/{entry['Pid']}").exists()
+        alive = entry["State"] != "running" or _alive(str(entry["Pid"]))
         found[labels[LABEL]] = Container(entry["State"] if alive else "dead", labels.get(f"{LABEL}.spec", ""))
     return found
+
+
+def _alive(pid: str) -> bool:
+    """Whether the process runs: one that has ended and that nobody has asked for doesn't."""
+    try:
+        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def _bury_the_dead() -> None:
+    """Remove the containers that podman believes in though their processes are gone: after a power cut, say."""
+    for host in HOSTS.values():
+        pid = podman("inspect", "--format={{.State.Pid}}", host.container, check=False).stdout.strip()
+        if not _alive(pid):
+            # The first try may fail at the missing network, and still bring the next one further.
+            for _ in range(3):
+                podman("rm", "--force", "--time=0", "--volumes", host.container, check=False)
+                if podman("container", "exists", host.container, check=False).returncode == 1:
+                    break
 
 
 # Making -------------------------------------------------------------------------------------------------------------
@@ -134,13 +164,25 @@ def create(host: Host, image_name: str) -> None:
     """Make the host's container and start it."""
     labels = ["--label", f"{LABEL}={host.name}", "--label", f"{LABEL}.spec={spec(host, image_name)}"]
     podman("create", *labels, *arguments(host, image_name))
-    podman("start", host.container)
+    done = _start(host)
+    if done.returncode != 0:
+        raise LabError(done.stderr.strip())
+
+
+def _start(host: Host) -> subprocess.CompletedProcess[str]:
+    done = podman("start", host.container, check=False)
+    holder = re.search(r"already allocated to container ID (\w+)", done.stderr)
+    if holder and podman("container", "exists", holder[1], check=False).returncode != 0:
+        # Addresses of containers that ended without podman's knowing stay taken for good. It makes a new book.
+        ADDRESS_BOOK.unlink(missing_ok=True)
+        done = podman("start", host.container, check=False)
+    return done
 
 
 def start(host: Host, image_name: str) -> None:
     """Start a container that has stopped; make it anew if it can't be started any more."""
     podman("stop", "--time=0", host.container, check=False)
-    if podman("start", host.container, check=False).returncode != 0:
+    if _start(host).returncode != 0:
         say(f"{host.name}: does not start as it is; making it anew")
         remove(host)
         create(host, image_name)

@@ -96,9 +96,9 @@ class ActionModule(PlanAction):
         if query:
             self._display.display(json.dumps(_search(str(query), plan), indent=1))
             return
-        keys = ("segment", "subnet", "subnet_v6", "interface", "listen_port", "table", "hub")
+        keys = ("id", "subnet", "subnet_v6", "interface", "listen_port", "table", "hub")
         rows = [[item[key] for key in keys] for item in plan["allocations"]]
-        lines = ["", f"Fabric {plan['fabric']}: segments", *table(keys, rows)]
+        lines = ["", f"Fabric {plan['fabric']}: segments", *table(("segment", *keys[1:]), rows)]
         lines += ["", "Who may open connections to what", *_reachability(plan)]
         lines += ["", "Policy tests", *_tests(plan)]
         lines += ["", "What would change on the hub", *_changes(plan), ""]

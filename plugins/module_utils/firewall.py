@@ -36,8 +36,10 @@ _UNIT = """\
 Description=Firewall of the tenantnet fabric
 Documentation=https://github.com/tenantnet/wireguard
 DefaultDependencies=no
-# nftables.service flushes everybody's rules when it starts: ours are loaded after it.
+# nftables.service flushes everybody's rules when it starts and reloads: ours are loaded after it, each time.
 After=local-fs.target nftables.service
+PartOf=nftables.service
+ReloadPropagatedFrom=nftables.service
 Before=network-pre.target shutdown.target
 Wants=network-pre.target
 Conflicts=shutdown.target
@@ -50,7 +52,7 @@ ExecReload=/usr/sbin/nft -f /etc/tenantnet/firewall.nft
 # Stopping the unit leaves the firewall in place: it must outlive every interface that it guards.
 
 [Install]
-WantedBy=multi-user.target
+WantedBy=multi-user.target nftables.service
 """
 
 

@@ -81,6 +81,10 @@ class Host:
         except (OSError, UnicodeDecodeError) as error:
             raise HostError(f"{path}: cannot be read: {error}") from error
 
+    def exists(self, path: str) -> bool:
+        """Tell whether there is a file."""
+        return os.path.lexists(self.path(path))
+
     def list_folder(self, path: str) -> list[str]:
         """Return the names in a folder, sorted; none where there is no folder."""
         try:
@@ -154,6 +158,22 @@ class Host:
             self._unlink(self.path(path))
             self._sync_folder(os.path.dirname(self.path(path)))
         return True
+
+    def ensure_setting(self, key: str, value: str) -> None:
+        """Make a kernel setting (in sysctl's words, with no dot inside a name) what it should be.
+
+        Raises HostError where the kernel has no such setting or refuses the value.
+        """
+        path = "/proc/sys/" + key.replace(".", "/")
+        live = self.read(path)
+        if live is None:
+            raise HostError(f"{key}: the kernel has no such setting")
+        if live.strip() != value and self.applies(f"set {key} = {value}"):
+            try:
+                with open(self.path(path), "w", encoding="ascii") as file:
+                    file.write(value + "\n")
+            except OSError as error:
+                raise HostError(f"{key}: cannot be set to {value}: {error.strerror}") from error
 
     @staticmethod
     def _unlink(path: str) -> None:

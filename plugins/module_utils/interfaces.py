@@ -116,6 +116,18 @@ def owned_interfaces(host: Host) -> dict[str, str]:
     return owned
 
 
+def live_public_keys(host: Host) -> dict[str, str]:
+    """Return the public keys of our live interfaces, by the segment or peer that each is for."""
+    owned = owned_interfaces(host)
+    found = {}
+    if host.has_command("wg"):
+        for line in host.run(["wg", "show", "all", "public-key"]).splitlines():
+            name, _tab, key = line.partition("\t")
+            if name in owned:
+                found[owned[name]] = key
+    return found
+
+
 def _configuration_path(name: str) -> str:
     """Return an interface's configuration file."""
     return f"{CONFIGURATION_FOLDER}/{name}.conf"
@@ -227,6 +239,16 @@ def _batch(item: Wanted, family: int) -> list[str]:
     return lines + [iproute.route_line("replace", route) for route in sorted(routes)]
 
 
+def _settings(interface: str) -> list[tuple[str, str]]:
+    """Return the kernel settings of a hub's interface: nobody behind it may steer the hub's routes."""
+    return [
+        (f"net.ipv4.conf.{interface}.accept_redirects", "0"),
+        (f"net.ipv4.conf.{interface}.send_redirects", "0"),
+        (f"net.ipv6.conf.{interface}.accept_redirects", "0"),
+        (f"net.ipv6.conf.{interface}.accept_ra", "0"),
+    ]
+
+
 def _address_line(address: str, interface: str) -> str:
     """Write an address for ``ip -batch``.
 
@@ -248,6 +270,9 @@ def _configuration(item: Wanted, private_key: str) -> str:
     if item.guarded:
         # Without the firewall the interface must not come up; wg-quick stops at the first command that fails.
         lines.append("PreUp = nft list chain inet tenantnet spoofing > /dev/null")
+        for key, value in _settings(item.name):
+            path = "/proc/sys/" + key.replace(".", "/")
+            lines.append(f"PostUp = [ ! -e {path} ] || echo {value} > {path}")
     for family in (4, 6):
         if _batch(item, family):
             lines.append(f"PostUp = ip -{family} -batch {BATCH_FOLDER}/{item.name}.v{family}")
@@ -257,6 +282,9 @@ def _configuration(item: Wanted, private_key: str) -> str:
 
 def _change_live(host: Host, item: Wanted, device: Device, live: Live, private_key: str | None) -> None:
     """Change a standing interface in place, by differences only."""
+    for key, value in _settings(item.name) if item.guarded else ():
+        if host.exists("/proc/sys/" + key.replace(".", "/")):
+            host.ensure_setting(key, value)
     key_differs = private_key is not None and device.private_key != private_key
     if key_differs and host.applies(f"{item.name}: give back its own key"):
         host.run(["wg", "set", item.name, "private-key", host.path(keys.key_path(item.key))])

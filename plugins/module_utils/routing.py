@@ -31,6 +31,10 @@ SYSCTL_FILE = "/etc/sysctl.d/60-tenantnet.conf"
 NOTICE = "# Managed by tenantnet.wireguard: changes are overwritten.\n"
 # On a peer: behind every other route to the same network that its administrator may have.
 _GUARD_METRIC = 4294967295
+# When it starts, networkd removes rules and routes that it did not make, unless it is told not to.
+_NETWORKD = "systemd-networkd.service"
+_NETWORKD_FILE = "/etc/systemd/networkd.conf.d/60-tenantnet.conf"
+_NETWORKD_TEXT = "[Network]\nManageForeignRoutingPolicyRules=no\nManageForeignRoutes=no\n"
 _UNIT = """\
 {notice}[Unit]
 Description=Routing rules and closed routing tables of the tenantnet fabric
@@ -87,7 +91,9 @@ def reconcile(host: Host, plan: dict[str, Any]) -> None:
     stale = {route for route in live_routes - closing if not route.device}
     if stale and host.applies(f"remove the last route of {len(stale)} tables"):
         _run(host, [(route.to, iproute.route_line("del", route)) for route in sorted(stale)])
-    states = read_units(host, [ROUTING])
+    states = read_units(host, [ROUTING, _NETWORKD])
+    if states.pop(_NETWORKD).enabled:
+        host.ensure_file(_NETWORKD_FILE, NOTICE + _NETWORKD_TEXT, 0o644)
     ensure_enabled(host, states)
     ensure_started(host, states)
 
@@ -138,13 +144,7 @@ def _ensure_sysctl(host: Host, plan: dict[str, Any]) -> None:
     lines = "".join(f"{key} = {value}\n" for key, value in sorted(wanted.items()))
     host.ensure_file(SYSCTL_FILE, NOTICE + lines, 0o644)
     for key, value in sorted(wanted.items()):
-        path = "/proc/sys/" + key.replace(".", "/")
-        live_value = host.read(path)
-        if live_value is None:
-            raise HostError(f"{key}: the kernel has no such setting")
-        if live_value.strip() != value and host.applies(f"set {key} = {value}"):
-            with open(host.path(path), "w", encoding="ascii") as file:
-                file.write(value + "\n")
+        host.ensure_setting(key, value)
 
 
 def _join_ports(live: str, ours: str) -> str:

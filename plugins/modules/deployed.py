@@ -17,17 +17,8 @@ description:
 author:
   - tenantnet contributors (@tenantnet)
 extends_documentation_fragment:
+  - tenantnet.wireguard.attributes
   - ansible.builtin.action_common_attributes
-attributes:
-  check_mode:
-    support: full
-    description: Predicts what would change and changes nothing.
-  diff_mode:
-    support: full
-    description: Shows the files that change, without secrets.
-  platform:
-    support: full
-    platforms: linux
 options:
   state:
     description: V(read) returns what is kept, V(kept) keeps what the action plugin fills in.

@@ -20,17 +20,8 @@ description:
 author:
   - tenantnet contributors (@tenantnet)
 extends_documentation_fragment:
+  - tenantnet.wireguard.attributes
   - ansible.builtin.action_common_attributes
-attributes:
-  check_mode:
-    support: full
-    description: Predicts what would change and changes nothing.
-  diff_mode:
-    support: full
-    description: Shows the files that change, without secrets.
-  platform:
-    support: full
-    platforms: linux
 options:
   scope:
     description: Which slice of the plan the action plugin takes, the one of a hub or the one of a peer.

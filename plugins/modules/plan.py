@@ -18,17 +18,8 @@ description:
 author:
   - tenantnet contributors (@tenantnet)
 extends_documentation_fragment:
+  - tenantnet.wireguard.attributes.controller
   - ansible.builtin.action_common_attributes
-attributes:
-  check_mode:
-    support: full
-    description: Changes no host in either mode.
-  diff_mode:
-    support: none
-    description: There is nothing to show.
-  platform:
-    support: full
-    platforms: all
 options:
   show:
     description: Whether to print the plan as tables.

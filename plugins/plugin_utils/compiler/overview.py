@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .grants import Grant
+from .model import Segment
 from .placed import Network
 
 SCHEMA_VERSION = 1
@@ -23,7 +24,8 @@ def overview(network: Network, grants: Iterable[Grant], tests: list[dict[str, ob
         "allocations": [
             {
                 "tenant": segment.tenant,
-                "segment": segment.id,
+                "segment": segment.declared.name if isinstance(segment.declared, Segment) else segment.id,
+                "id": segment.id,
                 "hub": segment.hub,
                 "subnet": segment.subnet.text,
                 "subnet_v6": segment.subnet_v6.text if segment.subnet_v6 else None,
@@ -64,7 +66,7 @@ def _reachability(grants: Iterable[Grant]) -> list[dict[str, Any]]:
 
 _Key = Callable[[dict[str, Any]], str]
 _KINDS: tuple[tuple[str, str, _Key], ...] = (
-    ("allocations", "segment", lambda item: str(item["segment"])),
+    ("allocations", "segment", lambda item: str(item["id"])),
     ("peers", "peer", lambda item: str(item["peer"])),
     ("reachability", "reachability", lambda item: f"{item['from']} -> {item['to']} by {item['policy']}"),
 )

@@ -121,8 +121,8 @@ def recovered_data(overview: Mapping[str, Any]) -> dict[str, Any]:
     segments: dict[str, Any] = {}
     for item in overview["allocations"]:
         keys = ("number", "subnet", "subnet_v6", "listen_port", "interface", "table")
-        segments[item["segment"]] = {key: item[key] for key in keys if item[key] is not None}
-        segments[item["segment"]]["peers"] = {}
+        segments[item["id"]] = {key: item[key] for key in keys if item[key] is not None}
+        segments[item["id"]]["peers"] = {}
     for peer in overview["peers"]:
         segment, _slash, name = peer["peer"].rpartition("/")
         addresses = (peer["address"], peer["address_v6"])

@@ -46,8 +46,12 @@ class Option:
 
 @overload
 def option(reader: Reader[T], kind: str, doc: str) -> T: ...
+
+
 @overload
 def option(reader: Reader[T], kind: str, doc: str, default: D) -> T | D: ...
+
+
 def option(reader: Reader[Any], kind: str, doc: str, default: Any = dataclasses.MISSING) -> Any:
     """State a key of a model class; without a default the key is required."""
     required = default is dataclasses.MISSING

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the scenarios' tests share: the lab's hosts over SSH, the network as it is recorded, runs of the playbooks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import testinfra
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "lab"))
+
+from labkit.hosts import HOSTS  # noqa: E402
+from labkit.machine import lab_home  # noqa: E402
+
+HUB = "hub1"
+INTERNET4, INTERNET6 = "203.0.113.10", "2001:db8:99::10"
+# Routing protocol of everything of ours on a host.
+PROTOCOL = "94"
+# A peer that is silent learns of a hub's restart when a packet of its own stays unanswered for 15 seconds
+# (KEEPALIVE_TIMEOUT + REKEY_TIMEOUT of WireGuard's paper); twice that on a busy machine, and some.
+NEW_HANDSHAKE = 45
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A managed peer: the host that it is, and what was recorded for it."""
+
+    id: str
+    host: str
+    interface: str
+    v4: str
+    v6: str | None
+
+    @property
+    def segment(self) -> str:
+        """The segment that it belongs to."""
+        return self.id.rsplit("/", 1)[0]
+
+    @property
+    def addresses(self) -> list[str]:
+        """Its addresses, of each family that the network has."""
+        return [self.v4] if self.v6 is None else [self.v4, self.v6]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment as recorded."""
+
+    id: str
+    interface: str
+    table: int
+    subnets: tuple[str, ...]
+
+    @property
+    def hub_addresses(self) -> list[str]:
+        """The hub's own addresses in it: the first of each subnet."""
+        return [
+            re.sub(r"(\.0|::)/\d+$", lambda found: ".1" if found[1] == ".0" else "::1", net) for net in self.subnets
+        ]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a playbook ended."""
+
+    status: int
+    output: str
+
+    def changed(self) -> dict[str, int]:
+        """The number of changed tasks by host, from the recap."""
+        return {name: int(number) for name, number in re.findall(r"^(\S+)\s+: .*?changed=(\d+)", self.output, re.M)}
+
+
+class Lab:
+    """The lab with one network deployed on it."""
+
+    def __init__(self, inventory: Path, folder: Path) -> None:
+        self.inventory = inventory
+        self.folder = folder
+        self._config = folder / "ssh_config"
+        home = lab_home()
+        lines = [
+            f"IdentityFile {home / 'id_ed25519'}", "IdentitiesOnly yes", f"UserKnownHostsFile {home / 'known_hosts'}",
+            "User root", "BatchMode yes", "ConnectTimeout 5", "LogLevel ERROR",
+            # A path of our own: a host that was restarted must not be asked through an old connection.
+            "ControlMaster auto", "ControlPersist 120", f"ControlPath {folder}/%n",
+        ]  # fmt: skip
+        blocks = [f"Host {host.name}\n  HostName {host.address}\n" for host in HOSTS.values()]
+        self._config.write_text("\n".join(["Host *", *(f"  {line}" for line in lines), "", *blocks]))
+
+    # Hosts -----------------------------------------------------------------------------------------------------------
+
+    def host(self, name: str) -> Any:
+        """A host for testinfra, by SSH over the lab's bridge, which no test breaks."""
+        return testinfra.get_host(f"ssh://{name}", ssh_config=str(self._config))
+
+    def sh(self, name: str, script: str, *, check: bool = True, stdin: str | None = None) -> str:
+        """Run a script on a host and return what it printed."""
+        done = subprocess.run(
+            ["ssh", "-F", str(self._config), name, script], input=stdin or "", text=True, capture_output=True,
+            timeout=120, check=False,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, f"{name}: {script}: {done.returncode}: {done.stderr}{done.stdout}"
+        return done.stdout
+
+    def start(self, name: str, script: str) -> subprocess.Popen[str]:
+        """Start a script on a host that goes on while the test does something else."""
+        return subprocess.Popen(
+            ["ssh", "-F", str(self._config), name, script], text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def python(self, name: str, module: str, *words: str) -> list[str]:
+        """Write the command that runs a program of this folder on a host, without leaving a file there."""
+        program = (ROOT / "molecule" / module).read_text()
+        return [name, f"python3 -c {shlex.quote(program)} {shlex.join(words)}"]
+
+    def lab(self, *words: str) -> None:
+        """Call lab/lab."""
+        done = subprocess.run([ROOT / "lab/lab", *words], capture_output=True, text=True, timeout=200, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def restart(self, name: str) -> None:
+        """Restart a host, as a reboot would."""
+        subprocess.run(["ssh", "-F", str(self._config), "-O", "exit", name], capture_output=True, check=False)
+        self.lab("restart", name)
+
+    # The network -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """The committed record of allocations."""
+        text = (self.inventory / "wireguard.lock.yml").read_text()
+        return dict(yaml.safe_load(yaml.safe_load(text)["all"]["vars"]["wireguard_allocation_record"])["segments"])
+
+    @cached_property
+    def segments(self) -> dict[str, Segment]:
+        """The segments by name."""
+        return {
+            name: Segment(
+                name, item["interface"], item["table"],
+                tuple(item[key] for key in ("subnet", "subnet_v6") if item.get(key)),
+            )
+            for name, item in self.record.items()
+        }  # fmt: skip
+
+    def peer(self, id_: str, host: str) -> Peer:
+        """A peer by its name, with the host that it is."""
+        segment, name = id_.rsplit("/", 1)
+        addresses = self.record[segment]["peers"][name].split()
+        return Peer(id_, host, self.record[segment]["interface"], addresses[0], (addresses[1:] or [None])[0])
+
+    def snapshot(self) -> dict[str, str]:
+        """Everything of ours on the hub that must come back after an accident, in a comparable form."""
+        parts = {
+            "rules": f"ip -4 rule show proto {PROTOCOL}; ip -6 rule show proto {PROTOCOL}",
+            "routes": f"for f in 4 6; do ip -$f route show table all proto {PROTOCOL} | sort; done",
+            "addresses": "ip -o address show scope global | awk '{print $2, $4}' | sort",
+            "peers": "wg show all allowed-ips | sort",
+            "keys": "wg show all public-key | sort",
+            "ports": "wg show all listen-port | sort",
+            "firewall": "nft -s list table inet tenantnet",
+            "files": "cd /etc && find tenantnet wireguard -type f | sort | xargs sha256sum",
+        }
+        marker = "@@@ "
+        script = "\n".join(f"echo '{marker}{name}'; {command}" for name, command in parts.items())
+        found: dict[str, str] = {}
+        for block in self.sh(HUB, script).split(marker)[1:]:
+            name, _newline, text = block.partition("\n")
+            found[name] = text
+        return found
+
+    # Playbooks -------------------------------------------------------------------------------------------------------
+
+    def play(self, playbook: str, *words: str, inventory: Path | None = None) -> Outcome:
+        """Run a playbook of the collection."""
+        command = ["ansible-playbook", "-i", str(inventory or self.inventory), f"playbooks/{playbook}.yml", *words]
+        environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+        environment.pop("ANSIBLE_FORCE_COLOR", None)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, text=True, timeout=300, check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        return Outcome(done.returncode, done.stdout)
+
+    def site(self, *words: str, inventory: Path | None = None) -> Outcome:
+        """Deploy, and insist that it succeeds."""
+        outcome = self.play("site", *words, inventory=inventory)
+        assert outcome.status == 0, outcome.output
+        return outcome
+
+    def verify(self) -> list[dict[str, Any]]:
+        """Let both judges speak: no probe may disagree. Returns the probes."""
+        outcome = self.play("verify", "-e", f"wireguard_artifacts_dir={self.folder}")
+        assert outcome.status == 0, outcome.output
+        probes: list[dict[str, Any]] = json.loads((self.folder / "verify.json").read_text())["probes"]
+        differing = [probe for probe in probes if probe["expected"] != probe["observed"]]
+        assert not differing, differing
+        return probes
+
+    # Packets ---------------------------------------------------------------------------------------------------------
+
+    def wake(self, peers: list[Peer]) -> None:
+        """Let peers talk until the hub has answered each: after a restart it knows nobody's endpoint."""
+        script = (
+            "for n in $(seq 60); do now=$(date +%s); old=0; for t in $(wg show all latest-handshakes | cut -f3);"
+            " do [ $((now - t)) -gt {age} ] && old=1; done; [ $old = 0 ] && exit 0;"
+            " {pings} sleep 1; done; exit 1"
+        )
+        jobs = []
+        begin = time.monotonic()
+        for peer in peers:
+            hub = self.segments[peer.segment].hub_addresses[0]
+            pings = f"ping -c1 -W1 -I {peer.v4} {hub} >/dev/null;"
+            jobs.append((peer, self.start(peer.host, script.format(age=NEW_HANDSHAKE, pings=pings))))
+        for peer, job in jobs:
+            job.communicate(timeout=NEW_HANDSHAKE + 60)
+            assert job.returncode == 0, f"{peer.id} has no handshake after {time.monotonic() - begin:.0f} s"
+
+    def pings(self, peers: list[Peer], targets: Callable[[Peer], list[str]]) -> dict[str, set[str]]:
+        """Ping from many peers at once; returns by peer which addresses answered."""
+        jobs = []
+        for peer in peers:
+            lines = []
+            for address in targets(peer):
+                source = peer.v6 if ":" in address else peer.v4
+                lines.append(f"(ping -n -c2 -i0.3 -W1 -I {source} {address} >/dev/null 2>&1 && echo {address}) &")
+            jobs.append((peer, self.start(peer.host, "\n".join([*lines, "wait"]))))
+        return {peer.id: set(job.communicate(timeout=60)[0].split()) for peer, job in jobs}
+
+    @contextlib.contextmanager
+    def widened(self, peers: list[Peer], supernets: list[str]) -> Iterator[None]:
+        """Let clients send and receive anything: an attacker owns his client, so it can't count as a wall."""
+        undo = []
+        for peer in peers:
+            before = self.sh(peer.host, f"wg show {peer.interface} allowed-ips").split()
+            self.sh(peer.host, f"wg set {peer.interface} peer {before[0]} allowed-ips 0.0.0.0/0,::/0")
+            routes = [f"{net} dev {peer.interface} metric 9" for net in supernets]
+            for route in routes:
+                source = f"src {peer.v6 if ':' in route else peer.v4}"
+                self.sh(peer.host, f"ip route replace {route} {source}")
+            undo.append(
+                (
+                    peer.host,
+                    f"wg set {peer.interface} peer {before[0]} allowed-ips {','.join(before[1:])}; "
+                    + "; ".join(f"ip route del {route}" for route in routes),
+                )
+            )
+        try:
+            yield
+        finally:
+            for name, script in undo:
+                self.sh(name, script)
+
+    def counter(self, chain: str) -> int:
+        """Packets that a chain of our firewall has counted."""
+        listed = self.sh(HUB, f"nft list chain inet tenantnet '{chain}'")
+        return sum(int(number) for number in re.findall(r"counter packets (\d+)", listed))

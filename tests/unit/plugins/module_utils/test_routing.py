@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Routing rules and routes: what is ours, what differs, and in which order it changes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.tenantnet.wireguard.plugins.module_utils import iproute, routing
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import HostError
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.iproute import Route, Rule
+from ansible_collections.tenantnet.wireguard.tests.unit.support.scripted_host import ScriptedHost
+
+# As ip -N -j of iproute2 6.1 printed them.
+LIVE_RULES = [
+    {"priority": 0, "src": "all", "table": "255"},
+    {
+        "priority": 2000,
+        "src": "all",
+        "dst": "10.100.0.0",
+        "dstlen": 16,
+        "iif": "lo",
+        "table": "10000",
+        "protocol": "94",
+    },
+    {"priority": 2010, "src": "all", "fwmark": "0x10000", "fwmask": "0x10000", "table": "254", "protocol": "94"},
+    {"priority": 2030, "src": "10.100.0.0", "srclen": 16, "goto": 2100, "protocol": "94"},
+    {"priority": 2100, "src": "all", "iif": "wg0", "iif_detached": None, "table": "10001", "protocol": "94"},
+    {"priority": 23990, "src": "all", "dst": "10.100.0.0", "dstlen": 16, "action": "7", "protocol": "94"},
+    {"priority": 32766, "src": "all", "table": "254"},
+]
+OURS = {
+    Rule(2000, "iif lo to 10.100.0.0/16", "lookup 10000"),
+    Rule(2010, "fwmark 0x10000/0x10000", "lookup main"),
+    Rule(2030, "from 10.100.0.0/16", "goto 2100"),
+    Rule(2100, "iif wg0", "lookup 10001"),
+    Rule(23990, "to 10.100.0.0/16", "unreachable"),
+}
+
+
+def live(tmp_path, rules):
+    host = ScriptedHost(tmp_path, {"ip -N -j -4 rule": json.dumps(rules)})
+    return iproute.read_rules(host, 4)
+
+
+def test_what_ip_prints_is_read_in_the_words_of_the_plan(tmp_path):
+    found = live(tmp_path, LIVE_RULES)
+    assert {rule for rule, ours in found if ours} == OURS
+    assert [rule.priority for rule, ours in found if not ours] == [0, 32766]
+
+
+def test_the_same_rules_need_no_change(tmp_path):
+    assert iproute.rule_changes(live(tmp_path, LIVE_RULES), OURS) == ([], [])
+
+
+def test_a_rule_with_a_selector_that_is_not_ours_is_another_rule(tmp_path):
+    """A near miss: the same rule limited to one user must not count as the rule without that limit."""
+    changed = [dict(rule, uid_range="0-0") if rule["priority"] == 2100 else rule for rule in LIVE_RULES]
+    add, delete = iproute.rule_changes(live(tmp_path, changed), OURS)
+    assert [line.split()[3] for line in add] == ["2100"]
+    assert len(delete) == 1
+
+
+def test_targets_stand_before_anything_jumps_there(tmp_path):
+    """Broken once by sorting upwards: the goto came before its target."""
+    add, _delete = iproute.rule_changes([], OURS)
+    priorities = [int(line.split()[3]) for line in add]
+    assert priorities == sorted(priorities, reverse=True)
+
+
+def test_rules_of_others_are_never_deleted(tmp_path):
+    strangers = [{"priority": 2050, "src": "all", "iif": "eth7", "table": "77"}]
+    found = live(tmp_path, LIVE_RULES + strangers)
+    _add, delete = iproute.rule_changes(found, set())
+    assert len(delete) == len(OURS)
+    assert not any("eth7" in line for line in delete)
+    assert [rule.priority for rule in iproute.foreign_rules(found, 2000, 24000)] == [2050]
+
+
+def test_routes_of_both_families_are_read(tmp_path):
+    four = [
+        {"type": "7", "dst": "default", "table": "10001", "flags": []},
+        {"dst": "10.100.1.11", "dev": "tenant-a", "table": "10002", "flags": []},
+        {"dst": "10.100.1.0/24", "dev": "tenant-a", "prefsrc": "10.100.1.1", "table": "10000", "flags": []},
+        {"type": "7", "dst": "10.100.0.0/16", "metric": 4294967295, "flags": []},
+    ]
+    six = [{"type": "7", "dst": "default", "dev": "lo", "table": "10001", "metric": 1024}]
+    host = ScriptedHost(tmp_path, {"ip -N -j -4 route": json.dumps(four), "ip -N -j -6 route": json.dumps(six)})
+    assert iproute.read_routes(host) == {
+        Route(10001, "0.0.0.0/0", "", ""),
+        Route(10002, "10.100.1.11/32", "tenant-a", ""),
+        Route(10000, "10.100.1.0/24", "tenant-a", "10.100.1.1"),
+        Route(254, "10.100.0.0/16", "", ""),
+        Route(10001, "::/0", "", ""),
+    }
+
+
+PLAN = {
+    "families": [4],
+    "tables": {"10001": "tn-management"},
+    "rules": {"4": [[2100, "iif wg0", "lookup 10001"]]},
+    "priorities": [2000, 24000],
+    "sysctl": {},
+    "reserved_ports": "",
+    "unreachable": [],
+}
+
+
+def test_tables_are_closed_before_a_rule_leads_into_them(tmp_path):
+    """Broken once by changing the rules first: for a moment a table without an end could be looked up."""
+    host = ScriptedHost(tmp_path)
+    routing.reconcile(host, PLAN)
+    inputs = [stdin for stdin in host.inputs("ip -4 -batch") if stdin]
+    assert inputs[0].startswith("route replace unreachable 0.0.0.0/0 table 10001")
+    assert inputs[1] == "rule add pref 2100 iif wg0 lookup 10001 protocol 94\n"
+
+
+def test_a_stranger_among_our_priorities_stops_everything(tmp_path):
+    strangers = json.dumps([{"priority": 3000, "src": "all", "fwmark": "0x1", "table": "100"}])
+    host = ScriptedHost(tmp_path, {"ip -N -j -4 rule": strangers})
+    with pytest.raises(HostError, match=r"IPv4 rule 3000: fwmark 0x1/0x1 lookup 100.*wireguard_rule_priority_base"):
+        routing.reconcile(host, PLAN)
+    assert host.changes == []
+
+
+@pytest.mark.parametrize(
+    ("before", "ours", "after"),
+    [
+        ("", "51820", "51820"),
+        ("8080", "51820,51821,51822", "8080,51820-51822"),
+        ("51821-51900", "51820", "51820-51900"),
+        ("51820", "51820", "51820"),
+    ],
+)
+def test_reserved_ports_join_those_of_others(tmp_path, before, ours, after):
+    folder = tmp_path / "proc/sys/net/ipv4"
+    folder.mkdir(parents=True)
+    (folder / "ip_local_reserved_ports").write_text(before + "\n")
+    routing.reconcile(ScriptedHost(tmp_path), dict(PLAN, reserved_ports=ours))
+    assert (folder / "ip_local_reserved_ports").read_text().strip() == after
+
+
+def test_networkd_is_told_to_leave_foreign_routes_only_where_it_runs(tmp_path):
+    state = "Id=systemd-networkd.service\nActiveState=active\nUnitFileState=enabled\n"
+    file = tmp_path / "etc/systemd/networkd.conf.d/60-tenantnet.conf"
+    routing.reconcile(ScriptedHost(tmp_path), PLAN)
+    assert not file.exists()
+    routing.reconcile(ScriptedHost(tmp_path, {"systemctl show": state}), PLAN)
+    assert "ManageForeignRoutingPolicyRules=no" in file.read_text()
