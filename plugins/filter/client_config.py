@@ -65,7 +65,7 @@ from ansible_collections.tenantnet.wireguard.plugins.module_utils.wireguard impo
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.values import plain
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler import kinds
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.addresses import Prefix
-from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds import list_of
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds import INVALID, Reader, list_of
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.model import DEFAULT_MTU, KEEPALIVE
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.problems import NO_VALUE, Path, Problems
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.schema import mapping_of, option
@@ -103,19 +103,30 @@ def client_config(membership: Any, hub_public_key: Any = None, private_key: Any 
     Raises AnsibleFilterError with everything that is wrong, which never shows the private key.
     """
     problems = Problems()
-    place: Path = (*_PLACE, "membership")
-    found = mapping_of(_Membership)(plain(membership, place, None, problems), place, problems)
-    key_place: Path = (*_PLACE, "hub_public_key")
-    hub_key: Any = kinds.public_key(plain(hub_public_key, key_place, None, problems), key_place, problems)
-    secret_place: Path = (*_PLACE, "private_key")
-    secret = plain(private_key, secret_place, None, problems)
-    if secret is not None and not (isinstance(secret, str) and secret.strip() and secret.strip().isprintable()):
-        problems.add(secret_place, NO_VALUE, "is not one line of text (not shown)", "give a key, or leave it out")
+    found = _read("membership", membership, mapping_of(_Membership), problems)
+    hub_key = _read("hub_public_key", hub_public_key, kinds.public_key, problems)
+    secret = None if private_key is None else _read("private_key", private_key, _secret, problems)
     if isinstance(found, _Membership):
         _check(found, problems)
-    if problems.found or not isinstance(found, _Membership):
+    if problems.found:
         raise AnsibleFilterError("; ".join(problems.texts(lambda _path: None)))
-    return _write(found, hub_key, secret.strip() if secret else f"(the private key of {found.peer or 'this peer'})")
+    return _write(found, hub_key, secret or f"(the private key of {found.peer or 'this peer'})")
+
+
+def _read(key: str, value: Any, reader: Reader[Any], problems: Problems) -> Any:
+    """Read one argument."""
+    place = (*_PLACE, key)
+    item = plain(value, place, None, problems)
+    return item if item is INVALID else reader(item, place, problems)
+
+
+def _secret(value: Any, path: Path, problems: Problems) -> Any:
+    """Read one line of text that no message may show."""
+    line = value.strip() if isinstance(value, str) else ""
+    if line and line.isprintable():
+        return line
+    problems.add(path, NO_VALUE, "is not one line of text (not shown)", "give a key, or leave it out")
+    return INVALID
 
 
 def _check(membership: _Membership, problems: Problems) -> None:

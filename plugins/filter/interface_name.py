@@ -58,7 +58,13 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.values import plain
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler import numbers
-from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds import Reader, list_of, name, text
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds import (
+    INVALID,
+    Reader,
+    list_of,
+    name,
+    text,
+)
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.problems import Path, Problems
 
 _PLACE: Path = ("interface_name",)
@@ -81,10 +87,11 @@ def interface_name(tenant: Any, segment: Any = None, taken: Any = None) -> str:
     return made
 
 
-def _read(key: str, value: Any, reader: Reader, problems: Problems) -> Any:
+def _read(key: str, value: Any, reader: Reader[Any], problems: Problems) -> Any:
     """Read one argument."""
     place = (*_PLACE, key)
-    return reader(plain(value, place, None, problems), place, problems)
+    item = plain(value, place, None, problems)
+    return item if item is INVALID else reader(item, place, problems)
 
 
 class FilterModule:

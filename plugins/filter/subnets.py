@@ -59,7 +59,13 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.values import plain
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.addresses import WIDTH, Prefix, overlapping
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.check import unique
-from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds import Reader, integer, list_of, text
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds import (
+    INVALID,
+    Reader,
+    integer,
+    list_of,
+    text,
+)
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds import prefix as network
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.numbers import free_subnets, subnet_at
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.problems import Path, Problems
@@ -87,10 +93,11 @@ def subnets(supernet: Any, names: Any = None, prefix: Any = None, reserved: Any 
     return result
 
 
-def _read(key: str, value: Any, reader: Reader, problems: Problems) -> Any:
+def _read(key: str, value: Any, reader: Reader[Any], problems: Problems) -> Any:
     """Read one argument."""
     place = (*_PLACE, key)
-    return reader(plain(value, place, None, problems), place, problems)
+    item = plain(value, place, None, problems)
+    return item if item is INVALID else reader(item, place, problems)
 
 
 def _read_reserved(reserved: Any, whole: Any, problems: Problems) -> dict[str, Prefix]:

@@ -204,40 +204,29 @@ def integer(minimum: int, maximum: int) -> Reader[int]:
 
 def address(family: int) -> Reader[Prefix]:
     """Return a reader of one address of a family, as a block of one."""
-
-    def read(value: Any, path: Path, problems: Problems) -> Prefix | _Invalid:
-        remedy = f"write one IPv{family} address without a length"
-        word = _string(value, path, problems, remedy)
-        if not isinstance(word, str):
-            return INVALID
-        try:
-            block = parse_address(word)
-        except ValueError as error:
-            problems.add(path, value, str(error), remedy)
-            return INVALID
-        if block.family != family:
-            problems.add(path, value, f"is an IPv{block.family} address", remedy)
-            return INVALID
-        return block
-
-    return read
+    return _block(parse_address, family, "address", f"write one IPv{family} address without a length")
 
 
 def prefix(family: int | None) -> Reader[Prefix]:
     """Return a reader of a network of a family (None: either family)."""
+    kind = f"an IPv{family} network" if family else "a network"
+    return _block(parse_prefix, family, "network", f"write {kind} as address/length")
+
+
+def _block(parse: Callable[[str], Prefix], family: int | None, noun: str, remedy: str) -> Reader[Prefix]:
+    """Return a reader of what `parse` makes a block of, in a family (None: either family)."""
 
     def read(value: Any, path: Path, problems: Problems) -> Prefix | _Invalid:
-        remedy = f"write an IPv{family} network as address/length" if family else "write a network as address/length"
         word = _string(value, path, problems, remedy)
         if not isinstance(word, str):
             return INVALID
         try:
-            block = parse_prefix(word)
+            block = parse(word)
         except ValueError as error:
             problems.add(path, value, str(error), remedy)
             return INVALID
         if family and block.family != family:
-            problems.add(path, value, f"is an IPv{block.family} network", remedy)
+            problems.add(path, value, f"is an IPv{block.family} {noun}", remedy)
             return INVALID
         return block
 
