@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,8 +30,8 @@ HUB = "hub1"
 INTERNET4, INTERNET6 = "203.0.113.10", "2001:db8:99::10"
 # Routing protocol of everything of ours on a host.
 PROTOCOL = "94"
-# A peer that is silent learns of a hub's restart when a packet of its own stays unanswered for 15 seconds
-# (KEEPALIVE_TIMEOUT + REKEY_TIMEOUT of WireGuard's paper); twice that on a busy machine, and some.
+# A peer learns of a hub's restart when a packet of its own has stayed unanswered for 15 seconds (KEEPALIVE_TIMEOUT and
+# REKEY_TIMEOUT of WireGuard's paper). Three times that, on a busy machine.
 NEW_HANDSHAKE = 45
 
 
@@ -215,21 +215,23 @@ class Lab:
     # Packets ---------------------------------------------------------------------------------------------------------
 
     def wake(self, peers: list[Peer]) -> None:
-        """Let peers talk until the hub has answered each: after a restart it knows nobody's endpoint."""
-        script = (
-            "for n in $(seq 60); do now=$(date +%s); old=0; for t in $(wg show all latest-handshakes | cut -f3);"
-            " do [ $((now - t)) -gt {age} ] && old=1; done; [ $old = 0 ] && exit 0;"
-            " {pings} sleep 1; done; exit 1"
-        )
-        jobs = []
-        begin = time.monotonic()
-        for peer in peers:
-            hub = self.segments[peer.segment].hub_addresses[0]
-            pings = f"ping -c1 -W1 -I {peer.v4} {hub} >/dev/null;"
-            jobs.append((peer, self.start(peer.host, script.format(age=NEW_HANDSHAKE, pings=pings))))
-        for peer, job in jobs:
-            job.communicate(timeout=NEW_HANDSHAKE + 60)
-            assert job.returncode == 0, f"{peer.id} has no handshake after {time.monotonic() - begin:.0f} s"
+        """Let peers talk until the hub knows each of them again: after a restart it has nobody's endpoint."""
+        talk = "timeout {} ping -q -i 0.5 -I {} {} >/dev/null 2>&1"
+        hubs = {peer.id: self.segments[peer.segment].hub_addresses[0] for peer in peers}
+        talking = [self.start(peer.host, talk.format(NEW_HANDSHAKE, peer.v4, hubs[peer.id])) for peer in peers]
+        missing = {peer.v4 for peer in peers}
+        end = time.monotonic() + NEW_HANDSHAKE
+        while missing and time.monotonic() < end:
+            # Interface, key, preshared key, endpoint, allowed addresses, latest handshake, ...
+            for line in self.sh(HUB, "wg show all dump").splitlines():
+                words = line.split("\t")
+                if len(words) == 9 and words[5] != "0":
+                    missing -= {block.split("/")[0] for block in words[4].split(",")}
+            time.sleep(0.5)
+        for peer, job in zip(peers, talking, strict=True):
+            self.sh(peer.host, f"pkill -f '^ping -q -i 0.5 -I {peer.v4} ' || true")
+            job.wait(timeout=10)
+        assert not missing, f"no handshake with {missing} within {NEW_HANDSHAKE} s"
 
     def pings(self, peers: list[Peer], targets: Callable[[Peer], list[str]]) -> dict[str, set[str]]:
         """Ping from many peers at once; returns by peer which addresses answered."""
@@ -265,6 +267,28 @@ class Lab:
         finally:
             for name, script in undo:
                 self.sh(name, script)
+
+    @contextlib.contextmanager
+    def watching(self, names: Iterable[str], marker: str, seconds: float = 60) -> Iterator[dict[str, set[str]]]:
+        """Watch hosts for packets with a marker; the sources seen stand in the result, by host, after the block."""
+        jobs = {name: self.start(*self.python(name, "packets.py", "watch", "any", marker, str(seconds))) for name in names}
+        seen: dict[str, set[str]] = {name: set() for name in jobs}
+        for name, job in jobs.items():
+            assert job.stdout is not None
+            first = job.stdout.readline()
+            assert first == "watching\n", f"{name}: {first}"
+        yield seen
+        # What was sent needs a moment to arrive.
+        time.sleep(0.7)
+        for name, job in jobs.items():
+            self.sh(name, f"pkill -f 'watch any {marker}' || true")
+            output = job.communicate(timeout=10)[0]
+            seen[name] |= {line.split()[1] for line in output.splitlines() if len(line.split()) == 3}
+
+    def send(self, name: str, interface: str, kind: str, source: str, target: str, marker: str, **options: Any) -> None:
+        """Send packets that no honest host would; see packets.py."""
+        words = [f"{key}={value}" for key, value in options.items()]
+        self.sh(*self.python(name, "packets.py", "send", interface, kind, source, target, marker, *words))
 
     def counter(self, chain: str) -> int:
         """Packets that a chain of our firewall has counted."""

@@ -69,7 +69,7 @@ def _bury_the_dead() -> None:
         pid = podman("inspect", "--format={{.State.Pid}}", host.container, check=False).stdout.strip()
         if not _alive(pid):
             # The first try may fail at the missing network, and still bring the next one further.
-            for _ in range(3):
+            for _attempt in range(3):
                 podman("rm", "--force", "--time=0", "--volumes", host.container, check=False)
                 if podman("container", "exists", host.container, check=False).returncode == 1:
                     break

@@ -19,4 +19,4 @@ class ActionModule(PlanAction):
     def act(self, run: Run, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Fill in the overview."""
         overview = {key: value for key, value in run.slice("overview").items() if key != "tests"}
-        return self.module("deployed", {"overview": overview}, task_vars)
+        return self.module("deployed", {"overview": overview, "claim": self.claim(run, task_vars)}, task_vars)

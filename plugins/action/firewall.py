@@ -21,4 +21,5 @@ class ActionModule(PlanAction):
         hub = run.slice("hub", self.host(task_vars))
         if hub is None:
             return {"changed": False, "skipped": True, "msg": "this host is no hub of the fabric"}
-        return self.module("firewall", {"ruleset": hub["firewall"], "uplinks": hub["uplinks"]}, task_vars)
+        arguments = {"ruleset": hub["firewall"], "uplinks": hub["uplinks"], "claim": self.claim(run, task_vars)}
+        return self.module("firewall", arguments, task_vars)

@@ -33,6 +33,7 @@ class ActionModule(PlanAction):
                 "reported": _joined(run.notes("peer-keys")),
                 "accepted": self.names("wireguard_accept_new_key", task_vars),
                 "removable": removable,
+                "claim": self.claim(run, task_vars),
             }
         else:
             # The hub is the authority: a peer takes the key that its hub told.

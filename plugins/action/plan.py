@@ -29,7 +29,7 @@ class ActionModule(PlanAction):
         if run.has_record():
             # A mistake in the declaration is told before any hub is asked.
             run.slice("overview")
-        base, reason = self._base(task_vars)
+        base, reason = self._base(run, task_vars)
         self._recover(run, base, task_vars)
         overview = run.slice("overview")
         if base and base.get("fabric") != overview["fabric"]:
@@ -65,7 +65,7 @@ class ActionModule(PlanAction):
             )
         run.note("recovered", "record", recovered_data(base))
 
-    def _base(self, task_vars: dict[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+    def _base(self, run: Run, task_vars: dict[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
         """Return the overview to compare with, or the reason why there is none."""
         path = self._templar.template(task_vars.get("wireguard_plan_base") or "")
         if path:
@@ -86,6 +86,7 @@ class ActionModule(PlanAction):
             return None, f"the hub cannot be reached: {str(error).splitlines()[0]}"
         if result.get("unreachable") or result.get("failed"):
             return None, f"the hub does not say what it has deployed: {result.get('msg', 'no reason given')}"
+        run.note("revision", self.host(task_vars), result.get("revision"))
         overview = result.get("overview")
         # A hub that answers and has nothing is compared with nothing: everything would be added.
         return (dict(overview) if overview else {}), None

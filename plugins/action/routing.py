@@ -25,7 +25,8 @@ class ActionModule(PlanAction):
             plan = self._peer(run.slice("peer", host))
         if plan is None:
             return {"changed": False, "skipped": True, "msg": f"{host} has no part in the fabric"}
-        return self.module("routing", {"plan": plan}, task_vars)
+        claim = self.claim(run, task_vars) if run.slice("hub", host) else None
+        return self.module("routing", {"plan": plan, "claim": claim}, task_vars)
 
     @staticmethod
     def _hub(hub: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.action import PlanAction
@@ -33,14 +32,12 @@ class ActionModule(PlanAction):
         if self._task.check_mode:
             return {"changed": False, "skipped": True, "msg": "nothing is probed in check mode"}
         host = self.host(task_vars)
-        if run.first_time("verify"):
-            run.note("verify-run", "id", secrets.token_hex(8))
         if stage == "judge":
             return self._judge(run, task_vars)
         hub = run.slice("hub", host)
         if hub is None and run.slice("peer", host) is None:
             return {"changed": False, "skipped": True, "msg": f"{host} has no part in the fabric"}
-        identity = {"run": run.notes("verify-run")["id"]}
+        identity = {"run": run.id}
         if stage == "observe":
             return self._observe(run, host, hub, identity, task_vars)
         if stage == "send":

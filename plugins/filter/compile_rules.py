@@ -98,7 +98,6 @@ from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.compi
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds import date, host, list_of
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.parse import PREFIX
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.problems import (
-    NO_VALUE,
     DeclarationError,
     Locate,
     Path,
@@ -163,8 +162,9 @@ def _error(problems: Problems, locate: Locate) -> AnsibleFilterError:
 def _variables(declaration: Any, problems: Problems) -> dict[str, Any]:
     """Take the fabric's variables; what they cost is what they hold, whatever else the mapping has."""
     if not isinstance(declaration, Mapping):
-        wrong = "is not a mapping"
-        problems.add((*_PLACE, "declaration"), NO_VALUE, wrong, "give the wireguard_* variables by their names")
+        place: Path = (*_PLACE, "declaration")
+        value = plain(declaration, place, None, problems)
+        problems.add(place, value, "is not a mapping", "give the wireguard_* variables by their names")
         return {}
     ours = [str(key) for key in declaration if str(key).startswith(PREFIX)]
     return {key: plain(declaration[key], (key,), None, problems) for key in ours}

@@ -8,17 +8,20 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.claim import applying
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
 
 
 def run_driver(module: AnsibleModule, driver: Callable[[Host], dict[str, Any]]) -> None:
     """Run a driver and leave the module with what it did.
 
+    The module's option `claim`, where it has one, says which run this is (see claim.py).
     What was changed before an error is part of the failure: the reader must know where it stopped.
     """
     host = Host(check=module.check_mode)
     try:
-        result = driver(host)
+        with applying(host, module.params.get("claim")):
+            result = driver(host)
     except HostError as error:
         module.fail_json(msg=str(error), changes=host.changes, diff=host.diffs)
     else:

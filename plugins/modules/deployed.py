@@ -28,6 +28,9 @@ options:
   overview:
     description: The overview to keep. Filled in by the action plugin.
     type: dict
+  claim:
+    description: Which run this is, so that no run overtakes another. Filled in by the action plugin on a hub.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -47,12 +50,17 @@ overview:
   description: The overview that is kept, or nothing where none is.
   type: dict
   returned: O(state=read)
+revision:
+  description: How often a run has changed this hub.
+  type: int
+  returned: O(state=read)
 """
 
 import json
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.tenantnet.wireguard.plugins.module_utils import claim
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.edge import run_driver
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
 
@@ -63,7 +71,8 @@ def read(host: Host) -> dict[str, Any]:
     """Return what is kept."""
     text = host.read(FILE)
     try:
-        return {"overview": None if text is None else json.loads(text)}
+        overview = None if text is None else json.loads(text)
+        return {"overview": overview, "revision": claim.read_revision(host)}
     except ValueError as error:
         raise HostError(f"{FILE} is damaged: restore it from a backup, or remove it to deploy anew") from error
 
@@ -74,6 +83,7 @@ def main() -> None:
         argument_spec={
             "state": {"type": "str", "choices": ["read", "kept"], "default": "read"},
             "overview": {"type": "dict"},
+            "claim": {"type": "dict"},
         },
         supports_check_mode=True,
     )

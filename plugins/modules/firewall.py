@@ -32,6 +32,9 @@ options:
     type: list
     elements: str
     default: []
+  claim:
+    description: Which run this is, so that no run overtakes another. Filled in by the action plugin on a hub.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -67,6 +70,7 @@ def main() -> None:
         argument_spec={
             "ruleset": {"type": "str"},
             "uplinks": {"type": "list", "elements": "str", "default": []},
+            "claim": {"type": "dict"},
         },
         supports_check_mode=True,
     )

@@ -17,17 +17,8 @@ description:
 author:
   - tenantnet contributors (@tenantnet)
 extends_documentation_fragment:
+  - tenantnet.wireguard.attributes.reads
   - ansible.builtin.action_common_attributes
-attributes:
-  check_mode:
-    support: full
-    description: Reads in either mode.
-  diff_mode:
-    support: none
-    description: There is nothing to show.
-  platform:
-    support: full
-    platforms: linux
 """
 
 EXAMPLES = r"""

@@ -47,6 +47,9 @@ options:
     type: list
     elements: str
     default: []
+  claim:
+    description: Which run this is, so that no run overtakes another. Filled in by the action plugin on a hub.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -90,6 +93,7 @@ def main() -> None:
             "reported": {"type": "dict", "default": {}},
             "accepted": {"type": "list", "elements": "str", "default": []},
             "removable": {"type": "list", "elements": "str", "default": []},
+            "claim": {"type": "dict"},
         },
         supports_check_mode=True,
     )

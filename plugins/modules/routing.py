@@ -30,6 +30,9 @@ options:
   plan:
     description: The routing part of a plan. Filled in by the action plugin.
     type: dict
+  claim:
+    description: Which run this is, so that no run overtakes another. Filled in by the action plugin on a hub.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -61,6 +64,7 @@ def main() -> None:
         argument_spec={
             "scope": {"type": "str", "choices": ["hub", "peer"], "default": "hub"},
             "plan": {"type": "dict"},
+            "claim": {"type": "dict"},
         },
         supports_check_mode=True,
     )

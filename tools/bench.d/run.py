@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -74,7 +75,7 @@ def compiler(tenants: int, peers: int) -> list[Row]:
     variables = declaration(tenants, peers)
     text = yaml.dump(variables, Dumper=yaml.CSafeDumper)
     today = datetime.date(2026, 1, 1)
-    hubs = {f"hub{number + 1}": ({}, None) for number in range(1)}
+    hubs: dict[str, object] = {"hub1": ({}, None)}
     raw = loader.load(text)
 
     def compile_plan(record: object) -> dict[str, str]:
@@ -83,11 +84,11 @@ def compiler(tenants: int, peers: int) -> list[Row]:
         )
         return result
 
-    wrapped = yaml.load(compile_plan(None)["record"], Loader=yaml.CSafeLoader)  # noqa: S506
-    record = yaml.load(wrapped["all"]["vars"]["wireguard_allocation_record"], Loader=yaml.CSafeLoader)  # noqa: S506
+    wrapped = yaml.load(compile_plan(None)["record"], Loader=yaml.CSafeLoader)
+    record = yaml.load(wrapped["all"]["vars"]["wireguard_allocation_record"], Loader=yaml.CSafeLoader)
     took = medians(
         {
-            "parse": lambda: yaml.load(text, Loader=yaml.CSafeLoader),  # noqa: S506
+            "parse": lambda: yaml.load(text, Loader=yaml.CSafeLoader),
             "compile": lambda: compile_plan(record),
             "boundary": lambda: values.plain(raw, ("bench",), None, problems.Problems()),
         }
@@ -130,14 +131,14 @@ def way_of_the_plan(tenants: int, peers: int) -> list[Row]:
             (folder / f"{play}.yml").write_text(PLAY.format(tasks=tasks), encoding="utf-8")
 
         def run(play: str) -> None:
-            command = ["ansible-playbook", "-i", folder / "hosts.ini", "--check", folder / f"{play}.yml"]
+            command = ["ansible-playbook", "-i", str(folder / "hosts.ini"), "--check", str(folder / f"{play}.yml")]
             environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "CI": ""}
             done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise SystemExit(f"{play}: {done.stdout}\n{done.stderr}")
 
         begin = time.monotonic()
-        took = medians({play: (lambda play=play: run(play)) for play in plays})  # type: ignore[misc]
+        took = medians({play: partial(run, play) for play in plays})
         print(f"  (the way of the plan took {time.monotonic() - begin:.0f} s to measure)")
     per_task = (took["plan"] - took["no-op"]) / (TASKS * HUBS)
     return [

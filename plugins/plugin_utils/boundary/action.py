@@ -76,6 +76,17 @@ class PlanAction(ActionBase):
         result.pop("invocation", None)
         return result
 
+    def claim(self, run: Run, task_vars: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return what a hub is told of this run, so that no other one overtakes it; nothing in check mode."""
+        if self._task.check_mode:
+            return None
+        host = self.host(task_vars)
+        return {
+            "run": run.id,
+            "first": run.first_time(f"claim {host}"),
+            "revision": run.notes("revision").get(host),
+        }
+
     def host(self, task_vars: Mapping[str, Any]) -> str:
         """Return the inventory name of the task's host."""
         return str(task_vars["inventory_hostname"])

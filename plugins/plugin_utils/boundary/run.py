@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import pickle
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -88,6 +89,15 @@ class Run:
             return f"{path} would be updated"
         self._write_record(path, text)
         return f"{path} was updated: commit this file"
+
+    @property
+    def id(self) -> str:
+        """A name of this run that no other run has."""
+        with self._locked():
+            path = os.path.join(self._base, "id")
+            if not os.path.exists(path):
+                self._write(path, secrets.token_hex(8))
+            return str(self._read(path))
 
     def note(self, kind: str, name: str, data: Any) -> None:
         """Leave a note for later tasks of this run."""

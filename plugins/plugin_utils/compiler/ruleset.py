@@ -209,7 +209,7 @@ def _zones_and_marks(network: Network, segments: list[PlacedSegment], grants: li
     lines = ["type filter hook prerouting priority mangle; policy accept;"]
     nat = ["type nat hook postrouting priority srcnat; policy accept;"]
     if outward:
-        # The sender's own bits are cleared first: nobody marks himself.
+        # A mark is the hub's own, per packet: a packet that comes out of a tunnel has none.
         never = {4: f"ip daddr != {{ {NEVER_INTERNET4} }}", 6: f"ip6 daddr {GLOBAL_UNICAST6}"}
         for supernet in network.supernets:
             word = _FAMILY[supernet.family][0]

@@ -21,8 +21,8 @@ _PEERS = ("db1", "laptop", "p1", "web-1")
 _TAGS = ("web", "db")
 _PORTS = ("tcp/22", "tcp/20-30", "tcp/25-443", "tcp/443", "udp/53", "udp/1-65535", "icmp", "all")
 _SERVICES = ("mysql", "web")
-# Documentation networks, a private one, and one that several sites use.
-_NETWORKS = ("192.168.7.0/24", "192.168.0.0/22", "172.20.0.0/16", "198.51.100.0/24", "2001:db8:7::/48", "fd99::/64")
+# Two that overlap among them. All private: what becomes of a site's public addresses has a test of its own.
+_NETWORKS = ("192.168.7.0/24", "192.168.0.0/21", "172.20.0.0/16", "10.1.0.0/16", "fd99:7::/48", "fd99::/32")
 
 
 @st.composite
@@ -68,7 +68,9 @@ def declarations(draw: Draw, *, dual: bool | None = None, networks: bool = True)
         services.append({"name": name, "at": draw(st.sampled_from(peer_ids)), "ports": ports})
     variables["wireguard_services"] = services
     owners = sorted({each.split("/")[0] for each in segment_ids})
-    tags = sorted({f"tag:{tag}" for t in tenants for s in t["segments"] for p in s.get("peers", ()) for tag in p["tags"]})
+    tags = sorted(
+        {f"tag:{tag}" for t in tenants for s in t["segments"] for p in s.get("peers", ()) for tag in p["tags"]}
+    )
     sources = [*owners, *segment_ids, *peer_ids, *tags, "management"]
     targets = [*sources, "hub", "internet"]
     variables["wireguard_policies"] = [

@@ -169,7 +169,7 @@ def test_refuses(declaration, change, message):
 def test_refuses_what_is_no_declaration():
     lines = error_of(["wireguard_fabric"], ["hub1"])
     assert lines[1:] == [
-        "compile_rules.declaration: is not a mapping, give the wireguard_* variables by their names",
+        "compile_rules.declaration: a list, is not a mapping, give the wireguard_* variables by their names",
     ]
 
 

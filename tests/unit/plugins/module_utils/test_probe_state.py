@@ -9,6 +9,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 
 import pytest
 from ansible_collections.tenantnet.wireguard.plugins.module_utils import probe_state as state
@@ -86,6 +87,8 @@ def test_lock_is_held_by_one_and_freed(tmp_path):
 
 
 def test_start_time_tells_processes_apart():
+    # The kernel counts start times in ticks of 10 ms: without a pause both may have the same one.
+    time.sleep(0.05)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         mine, other = state.start_time(os.getpid()), state.start_time(child.pid)
