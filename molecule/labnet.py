@@ -27,6 +27,17 @@ from labkit.hosts import HOSTS  # noqa: E402
 from labkit.machine import lab_home  # noqa: E402
 
 HUB = "hub1"
+# What the lab's own network is made of.
+SUPERNETS = ["10.100.0.0/16", "fd64:e5a:100::/48"]
+# Which host is which peer there.
+IDS = {
+    "web1": "tenant-a/production/web1",
+    "web2": "tenant-a/production/web2",
+    "dev1": "tenant-a/development/dev1",
+    "app1": "tenant-b/production/app1",
+    "db1": "shared/services/db1",
+    "ops1": "management/ops1",
+}
 INTERNET4, INTERNET6 = "203.0.113.10", "2001:db8:99::10"
 # Routing protocol of everything of ours on a host.
 PROTOCOL = "94"
@@ -232,6 +243,10 @@ class Lab:
             self.sh(peer.host, f"pkill -f '^ping -q -i 0.5 -I {peer.v4} ' || true")
             job.wait(timeout=10)
         assert not missing, f"no handshake with {missing} within {NEW_HANDSHAKE} s"
+
+    def connects(self, peer: Peer, address: str, port: int) -> bool:
+        """Tell whether a peer can open a TCP connection."""
+        return bool(self.sh(peer.host, f"timeout 5 bash -c '</dev/tcp/{address}/{port}' && echo open", check=False))
 
     def pings(self, peers: list[Peer], targets: Callable[[Peer], list[str]]) -> dict[str, set[str]]:
         """Ping from many peers at once; returns by peer which addresses answered."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
@@ -30,6 +31,7 @@ TABLE = ["inet", "tenantnet"]
 # A generation takes the upper 24 bits of the conntrack mark; 0 is the mark of a flow nobody stamped.
 GENERATION_SHIFT = 8
 GENERATION_LIMIT = 2**24 - 1
+_FILLED_BY_KERNEL = re.compile(r"^\tset connections \{.*?^\t\}\n", re.MULTILINE | re.DOTALL)
 _UNIT = """\
 # Managed by tenantnet.wireguard: changes are overwritten.
 [Unit]
@@ -125,9 +127,12 @@ def _digest(text: str) -> str:
 
 
 def _live_fingerprint(host: Host) -> str | None:
-    """Return a fingerprint of our live table without counters, or None where there is none."""
+    """Return a fingerprint of our live table, or None where there is none.
+
+    Counters are left out, and so is the set that the kernel fills by itself.
+    """
     code, output, _errors = host.attempt(["nft", "-s", "list", "table", *TABLE])
-    return None if code else _digest(output)
+    return None if code else _digest(_FILLED_BY_KERNEL.sub("", output))
 
 
 def _host_elements(host: Host, uplinks: list[str]) -> str:

@@ -27,6 +27,8 @@ ROUTING_TABLE_BASE = 10000
 RULE_PRIORITY_BASE = 2000
 # A released address is not given to another peer before clients and logs have forgotten its old owner.
 QUARANTINE_DAYS = 30
+# A quarter of the 262,144 connections that Linux keeps track of by default (nf_conntrack_max, nf_conntrack-sysctl.rst).
+CONNECTIONS_LIMIT = 65536
 # The interval WireGuard's manual recommends against NAT, in seconds.
 KEEPALIVE = 25
 # The MTU that fits a tunnel in an IPv6 path of 1500 bytes: 40 + 8 + 32 bytes of overhead.
@@ -246,6 +248,12 @@ class Fabric:
     )
     keepalive: int = option(
         kinds.integer(0, 65535), "seconds", "How often peers keep their tunnel open; 0 turns it off.", KEEPALIVE
+    )
+    connections_limit: int = option(
+        kinds.integer(1, 2**31 - 1),
+        "connections",
+        "How many connections the peers of one segment may have open through the hub.",
+        CONNECTIONS_LIMIT,
     )
     quarantine_days: int = option(
         kinds.integer(0, 3650), "days", "How long a released address is not given to somebody else.", QUARANTINE_DAYS

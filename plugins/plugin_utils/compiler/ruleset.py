@@ -68,7 +68,7 @@ def render_ruleset(network: Network, grants: list[Grant], hub: str) -> str:
     lines += _zones_and_marks(network, segments, grants)
     open_segments = {grant.source for grant in grants if grant.policy == BY_SEGMENT}
     lines += _forward(network, segments, open_segments, maps)
-    lines += _input(maps)
+    lines += _input(network, maps)
     lines += _leak(network)
     body = "\n".join(f"  {line}" for line in lines)
     return f"table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n{body}\n}}\n"
@@ -106,6 +106,8 @@ def _sets(segments: list[PlacedSegment], families: list[int]) -> Iterator[str]:
     """Yield who is where: our interfaces, the members and the hub's address of each."""
     yield from _set("fabric", "ifname", (f'"{segment.interface}"' for segment in segments))
     yield from _set("uplinks", "ifname", ())
+    # Filled by the kernel: how many connections each segment has (see _crowd).
+    yield "set connections { typeof ct original zone; flags dynamic; size 65535; }"
     for family in (4, 6):
         kind = _FAMILY[family][2]
         yield from _set(f"connected{family}", kind, (), "interval; auto-merge")
@@ -251,6 +253,15 @@ def _lookups(scopes: Iterable[str], maps: dict[int, dict[str, list[Element]]]) -
                 yield f"{guard} {icmp} type {{ {echo}, echo-reply }} {pair} vmap @{scope}_icmp{family}"
 
 
+def _crowd(network: Network) -> str:
+    """Return the line that keeps one segment from filling the connection table for all.
+
+    It stands before a flow is accepted: a connection that is dropped here takes no place.
+    """
+    limit = network.fabric.connections_limit
+    return f"ct state new add @connections {{ ct original zone ct count over {limit} }} counter drop"
+
+
 def _ends(families: Iterable[int]) -> Iterator[str]:
     """Yield the checks that a packet's arrival interface is an end of its flow: forged ICMP errors are not."""
     for family in families:
@@ -291,6 +302,7 @@ def _forward(
             "ct status dnat counter drop",
             *_ends(maps),
             f"ct state related {current} accept",
+            _crowd(network),
             *([f"ct original zone vmap {{ {dispatch} }}"] if dispatch else []),
             "counter drop",
         ],
@@ -306,7 +318,7 @@ def _forward(
     )
 
 
-def _input(maps: dict[int, dict[str, list[Element]]]) -> Iterator[str]:
+def _input(network: Network, maps: dict[int, dict[str, list[Element]]]) -> Iterator[str]:
     """Yield the input hook: from a segment only the hub's address there, and only what is allowed."""
     current = f"ct mark and {GENERATION_MASK:#010x} == $GEN"
     lines = ["ct state invalid counter drop", "ct direction reply ct state established accept"]
@@ -317,6 +329,7 @@ def _input(maps: dict[int, dict[str, list[Element]]]) -> Iterator[str]:
     for family in maps:
         word, nfproto = _FAMILY[family][:2]
         lines.append(f"meta nfproto {nfproto} iifname . {word} daddr != @hub{family} goto denied_input")
+    lines.append(_crowd(network))
     lines += _lookups(HUB_SCOPES, maps)
     lines.append("goto denied_input")
     yield from _chain("denied_input", [f'{LOG_RATE} log prefix "WIREGUARD-DENY hub input: "', "counter drop"])
