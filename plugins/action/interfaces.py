@@ -108,6 +108,7 @@ def _peer_interfaces(memberships: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "peers": [
                     {
                         "id": _hub_party(item["hub"], item["segment"]),
+                        "host": item["hub"],
                         "public_key": None,
                         "allowed_ips": item["allowed_ips"],
                         "endpoint": f"{endpoint}:{item['port']}",

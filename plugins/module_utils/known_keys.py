@@ -34,6 +34,8 @@ def resolve(
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Give every peer without a declared key the one that is known or reported.
 
+    A peer without a host is a generated one: until it is handed out it has no key, and nobody waits for it.
+
     reported: keys that other hosts told in this run, by party; accepted: parties whose changed key is
     accepted, `*` for all. Returns the interfaces with peers that have a key, and what is pending: party and
     reason. The record is brought up to date.
@@ -57,7 +59,7 @@ def resolve(
                 known[party] = told
             if party in known:
                 peers.append(dict(peer, public_key=known[party]))
-            else:
+            elif peer.get("host"):
                 pending.append({"party": party, "reason": "its key is not known yet: run site when it can be reached"})
         complete.append(dict(interface, peers=peers))
     if known != before and host.applies(f"record the keys of {len(known)} parties"):

@@ -46,7 +46,7 @@ class Peer:
     key: str | None = option(
         kinds.choice("generated"),
         "generated",
-        "Generated peer: its key pair is made for it and handed over once.",
+        "Generated peer: its key pair is made when it is handed over; until then it is not let in.",
         None,
     )
     address: Prefix | None = option(
@@ -60,7 +60,12 @@ class Peer:
         list_of(kinds.prefix(None)), "list of networks", "Networks behind the peer (site to site).", ()
     )
     expires: datetime.date | None = option(kinds.date, "date", "The peer is cut off at 00:00 UTC of this day.", None)
-    preshared_key: bool = option(kinds.boolean, "boolean", "Whether the tunnel also has a preshared key.", True)
+    preshared_key: bool = option(
+        kinds.boolean,
+        "boolean",
+        "Whether the tunnel is to have a preshared key too. Read and checked; not applied yet.",
+        True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
