@@ -25,14 +25,14 @@ class Key:
 
     name: str
     option: Option
-    type: str
+    argument_type: str
     form: str
     nested: type | None
 
     @property
     def is_list(self) -> bool:
         """Whether it is a list."""
-        return self.type == "list"
+        return self.argument_type == "list"
 
     @property
     def bounds(self) -> str:
@@ -44,7 +44,7 @@ class Key:
     def choices(self) -> list[str]:
         """The words that are possible, where only some are."""
         found = re.fullmatch(r"is one of (.+)|write (\w+) or (\w+)", self.form)
-        if not found or self.type == "bool":
+        if not found or self.argument_type == "bool":
             return []
         return found[1].split(", ") if found[1] else [found[2], found[3]]
 
@@ -71,7 +71,7 @@ def _key(name: str, option: Option, hint: Any) -> Key:
     is_list = get_origin(hint) is tuple
     item = get_args(hint)[0] if is_list else hint
     # Ports are dataclasses too, but users write them as text.
-    nested = item if dataclasses.is_dataclass(item) and options_of(item) else None
+    nested = item if isinstance(item, type) and dataclasses.is_dataclass(item) and options_of(item) else None
     plain = "dict" if nested else {bool: "bool", int: "int"}.get(item, "str")
     return Key(name, option, "list" if is_list else plain, _form(option, is_list), nested)
 
@@ -106,7 +106,7 @@ def is_acted_on(key: Key) -> bool:
 def classes() -> dict[str, type]:
     """Return every class of the model that has keys, the whole declaration first, by the variable or key it is in."""
     found: dict[str, type] = {"wireguard": Fabric}
-    waiting = [Fabric]
+    waiting: list[type] = [Fabric]
     while waiting:
         for key in keys_of(waiting.pop(0)):
             if key.nested is not None and key.nested not in found.values():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-_PLACE = re.compile(r"^<!-- ([a-z-]+) -->$", re.MULTILINE)
+_PLACE = re.compile(r"<!-- ?([a-z-]+) ?-->")
 
 
 def fill(name: str, parts: Mapping[str, str]) -> str:

@@ -8,13 +8,12 @@ import difflib
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-import declaration
-import playbooks
-import roles
+import declaration_page
+import playbook_page
+import role_specs
+from page import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 # Lines of a difference that are shown: enough to see what it is about.
 _DIFF_LIMIT = 20
 
@@ -48,11 +47,11 @@ def main() -> int:
 def pages() -> dict[str, Callable[[], str]]:
     """Return what makes each file, by its name in the checkout."""
     made: dict[str, Callable[[], str]] = {
-        "docs/declaration.md": declaration.page,
-        "docs/playbooks.md": playbooks.page,
+        "docs/declaration.md": declaration_page.page,
+        "docs/playbooks.md": playbook_page.page,
     }
-    for role in roles.names():
-        made[f"roles/{role}/meta/argument_specs.yml"] = partial(roles.specification, role)
+    for role in role_specs.names():
+        made[f"roles/{role}/meta/argument_specs.yml"] = partial(role_specs.specification, role)
     return made
 
 

@@ -23,7 +23,7 @@ SHIPPED |= {"meta", "plugins", "roles", "playbooks", "docs"}
 
 
 def lint(job: Job) -> str:
-    """ruff, yamllint, ansible-lint (production, nothing skipped), shellcheck"""
+    """ruff, yamllint, ansible-lint (production, nothing skipped), shellcheck, generated documentation"""
     job.need("ruff", "yamllint", "ansible-lint", "shellcheck")
     job.run("ruff check", ["ruff", "check", "--output-format", "concise", "."])
     job.run("ruff format", ["ruff", "format", "--check", "."])
@@ -31,6 +31,7 @@ def lint(job: Job) -> str:
     job.run("ansible-lint", ["ansible-lint", "--offline", "--nocolor", "--format", "pep8", "--strict"])
     shell = scripts("(?:ba|da|)sh", ".sh")
     job.run("shellcheck", ["shellcheck", "--format", "gcc", *shell])
+    job.run("docs", ["tools/docs", "--check"])
     for name in (".ansible-lint-ignore", ".config/ansible-lint-ignore.txt"):
         if (ROOT / name).exists():
             job.fail(f"{name} exists: fix what it hides")

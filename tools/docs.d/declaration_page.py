@@ -8,6 +8,7 @@ from typing import Any
 
 import example
 import yaml
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.grants import PAIR_LIMIT
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.parse import HUB_VARIABLES, JOINED, PREFIX
 from keys import Key, classes, is_acted_on, keys_of
 from page import HERE, ROOT, code, fill, table
@@ -22,18 +23,22 @@ _FORMS = {
     "list of ports": "see [ports](#ports)",
     "tenant/segment/peer": "the names of a tenant, its segment and the peer, with slashes",
 }
-_TITLES = {
-    "wireguard": "The fabric",
-    "management": "wireguard_management",
-    "tenants": "wireguard_tenants, each item",
-    "segments": "segments of a tenant, each item",
-    "peers": "peers of a segment, each item",
-    "services": "wireguard_services, each item",
-    "policies": "wireguard_policies, each item",
-    "policy_tests": "wireguard_policy_tests, each item",
-    "revoked": "wireguard_revoked, each item",
+_ALL = "Set by who runs the fabric."
+_PIECES = "Set by who runs the fabric, or in a piece by who looks after a tenant."
+# The classes of the model in the order of the page, each with its heading and who may set it.
+_SECTIONS = {
+    "wireguard": ("The fabric", "Set in `group_vars` that every hub has."),
+    "management": ("wireguard_management", _ALL),
+    "tenants": ("wireguard_tenants, each item", _PIECES),
+    "segments": ("segments of a tenant, each item", "Set where the tenant is."),
+    "peers": ("peers of a segment or of management, each item", "Set where the segment is."),
+    "services": ("wireguard_services, each item", _PIECES),
+    "policies": ("wireguard_policies, each item", _PIECES),
+    "policy_tests": ("wireguard_policy_tests, each item", _PIECES),
+    "revoked": ("wireguard_revoked, each item", _PIECES),
 }
-_NOT_YET = "**Read, and not acted on yet.**"
+# What the model says of a key that is read and has no effect.
+_NOT_YET = "not applied yet"
 
 
 def page() -> str:
@@ -45,7 +50,8 @@ def page() -> str:
             "keys": _keys(),
             "kinds": _kinds(),
             "hub-variables": _hub_variables(),
-            "joined": ", ".join(f"`{PREFIX}{name}`" for name in JOINED),
+            "joined": "\n".join(f"- `{PREFIX}{name}`" for name in JOINED),
+            "pair-limit": f"{PAIR_LIMIT:,}",
             "generated-peers": _generated_peers(),
             "small": code(_shown(example.SMALL), "yaml"),
             "mistakes": _mistakes(),
@@ -71,17 +77,20 @@ def _shown(path: Path) -> str:
 
 def _keys() -> str:
     """Return a table of the keys of each class of the model."""
+    models = classes()
+    if set(models) != set(_SECTIONS):
+        raise ValueError(f"sections {sorted(_SECTIONS)}, and the model has {sorted(models)}")
     parts = []
-    for name, model in classes().items():
-        variables = name == "wireguard"
-        rows = [_row(key, PREFIX if variables else "") for key in keys_of(model)]
-        parts += [f"### {_TITLES[name]}", _sentence(model), table(("key", "type", "default", "meaning"), rows)]
+    for name, (heading, setter) in _SECTIONS.items():
+        rows = [_row(key, PREFIX if name == "wireguard" else "") for key in keys_of(models[name])]
+        parts += [f"### {heading}", f"{_sentence(models[name])}\n{setter}"]
+        parts.append(table(("key", "type", "default", "meaning"), rows))
     return "\n\n".join(parts)
 
 
 def _sentence(model: type) -> str:
     """Return what a class of the model says it is: its first sentence."""
-    return (model.__doc__ or "").split("\n")[0]
+    return (model.__doc__ or "").split("\n")[0].replace("``", "`")
 
 
 def _row(key: Key, prefix: str) -> tuple[str, str, str, str]:
@@ -93,8 +102,11 @@ def _row(key: Key, prefix: str) -> tuple[str, str, str, str]:
         default = "none"
     else:
         default = f"`{str(key.default).lower() if isinstance(key.default, bool) else key.default}`"
-    meaning = key.option.doc + ("" if is_acted_on(key) else f" {_NOT_YET}")
-    return f"`{prefix}{key.name}`", kind, default, meaning
+    if is_acted_on(key) == (_NOT_YET in key.option.doc):
+        raise ValueError(
+            f"{prefix}{key.name}: its description must say {_NOT_YET!r} exactly as long as nothing uses it"
+        )
+    return f"`{prefix}{key.name}`", kind, default, key.option.doc
 
 
 def _kinds() -> str:
@@ -102,7 +114,7 @@ def _kinds() -> str:
     forms: dict[str, str] = {}
     for model in classes().values():
         for key in keys_of(model):
-            if key.nested is None and not key.choices and key.type != "int":
+            if key.nested is None and not key.choices and key.argument_type != "int":
                 form = key.form.removeprefix("write ").removeprefix("use ")
                 forms.setdefault(key.option.kind, _FORMS.get(key.option.kind, form))
     return table(("type", "what it is"), sorted(forms.items()))
@@ -117,10 +129,7 @@ def _generated_peers() -> str:
     """Say what becomes of a generated peer, as long as nothing hands its configuration over."""
     if (ROOT / "playbooks/client_configs.yml").exists():
         return "A generated peer's configuration is handed over by the playbook `client_configs`."
-    return (
-        "No playbook of this version makes the key pair of a generated peer. Its name and addresses are allocated, and\n"
-        "`site` reports it as pending and ends non-zero."
-    )
+    return "No playbook of this version hands a generated peer over, so none of them is let in yet."
 
 
 def _mistakes() -> str:
