@@ -22,8 +22,8 @@ class ActionModule(PlanAction):
         peer = run.slice("peer", host)
         if peer is None:
             return {"changed": False, "skipped": True, "msg": f"{host} is no peer of the fabric"}
-        parties = [membership["peer"] for membership in peer["memberships"]]
-        result = self.module("peer_keys", {"parties": parties}, task_vars)
+        memberships = [{"party": item["peer"], "interface": item["interface"]} for item in peer["memberships"]]
+        result = self.module("peer_keys", {"memberships": memberships}, task_vars)
         if not result.get("failed"):
             run.note("peer-keys", host, result.get("public_keys", {}))
         return result

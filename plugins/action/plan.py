@@ -12,7 +12,11 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.action import COLLECTION, PlanAction
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.run import Run, RunError
-from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.guards import change_lines, refused
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.guards import (
+    change_lines,
+    refused,
+    unknown_names,
+)
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.overview import changes
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.record import recovered_data
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.text import table
@@ -43,15 +47,30 @@ class ActionModule(PlanAction):
             self.artifact("plan.json", plan, task_vars)
             if self._task.args.get("show", True):
                 self._print(plan, task_vars)
-        self._prepare(run)
-        stop = refused(
-            found or [],
-            self.names("wireguard_allow_removal", task_vars),
-            self.names("wireguard_allow_renumber", task_vars),
-        )
+        self.refuse_failed_tests(run)
+        self._refuse_unasked(found or [], base, overview, task_vars)
+        self.write_record(run)
+        return {"changed": False, "msg": _summary(plan)}
+
+    def _refuse_unasked(
+        self,
+        found: list[dict[str, Any]],
+        base: dict[str, Any] | None,
+        overview: dict[str, Any],
+        task_vars: dict[str, Any],
+    ) -> None:
+        """Raise RunError where the run would remove or renumber what nobody named, or names what nobody knows."""
+        guards = {name: self.names(name, task_vars) for name in ("wireguard_allow_removal", "wireguard_allow_renumber")}
+        for guard, names in guards.items():
+            unknown = [] if base is None else unknown_names(names, base, overview)
+            if unknown:
+                raise RunError(
+                    f"{guard}: {', '.join(unknown)} is no tenant, segment or peer, neither declared nor deployed: "
+                    "correct it, or leave it out"
+                )
+        stop = refused(found, *guards.values())
         if stop:
             raise RunError("\n".join(["nothing was changed:", *stop]))
-        return {"changed": False, "msg": _summary(plan)}
 
     def _recover(self, run: Run, base: dict[str, Any] | None, task_vars: dict[str, Any]) -> None:
         """Refuse to allocate anew what a hub has deployed; recover the record from the hub when asked to."""

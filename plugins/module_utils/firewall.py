@@ -58,10 +58,10 @@ WantedBy=multi-user.target nftables.service
 """
 
 
-def reconcile(host: Host, ruleset: str, uplinks: list[str]) -> dict[str, Any]:
+def reconcile(host: Host, ruleset: str, uplinks: list[str] | None) -> dict[str, Any]:
     """Make the live firewall, and the one at boot, what `ruleset` says.
 
-    ruleset: the compiler's text; uplinks: interfaces to the internet (empty: those of the default routes).
+    ruleset: the compiler's text; uplinks: interfaces to the internet (None: those of the default routes).
     Returns the generation in force. Raises HostError, with the old firewall untouched, where nft refuses.
     """
     installed = host.has_command("nft")
@@ -135,11 +135,11 @@ def _live_fingerprint(host: Host) -> str | None:
     return None if code else _digest(_FILLED_BY_KERNEL.sub("", output))
 
 
-def _host_elements(host: Host, uplinks: list[str]) -> str:
+def _host_elements(host: Host, uplinks: list[str] | None) -> str:
     """Return what only the host knows: its uplinks and the networks that it is connected to."""
     if not host.has_command("ip"):
         return ""
-    names = sorted(uplinks) or default_uplinks(host)
+    names = default_uplinks(host) if uplinks is None else sorted(uplinks)
     lines = ""
     if names:
         quoted = ", ".join(f'"{name}"' for name in names)

@@ -116,6 +116,17 @@ def owned_interfaces(host: Host) -> dict[str, str]:
     return owned
 
 
+def running_keys(host: Host) -> dict[str, str]:
+    """Return the private keys that our interfaces run with, or are configured with, by name: secrets."""
+    devices = wireguard.read_devices(host)
+    found = {}
+    for name in owned_interfaces(host):
+        key = devices[name].private_key if name in devices else _configured_key(host, name)
+        if key:
+            found[name] = key
+    return found
+
+
 def live_public_keys(host: Host) -> dict[str, str]:
     """Return the public keys of our live interfaces, by the segment or peer that each is for."""
     owned = owned_interfaces(host)

@@ -28,10 +28,9 @@ options:
     description: The text of the firewall. Filled in by the action plugin.
     type: str
   uplinks:
-    description: Interfaces that lead to the internet; those of the default routes when empty. From the plan.
+    description: Interfaces that lead to the internet; those of the default routes when absent. From the plan.
     type: list
     elements: str
-    default: []
   claim:
     description: Which run this is, so that no run overtakes another. Filled in by the action plugin on a hub.
     type: dict
@@ -69,7 +68,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "ruleset": {"type": "str"},
-            "uplinks": {"type": "list", "elements": "str", "default": []},
+            "uplinks": {"type": "list", "elements": "str"},
             "claim": {"type": "dict"},
         },
         supports_check_mode=True,

@@ -21,10 +21,13 @@ extends_documentation_fragment:
   - tenantnet.wireguard.attributes
   - ansible.builtin.action_common_attributes
 options:
-  parties:
-    description: The ids of the peers that this host is. Filled in by the action plugin.
+  memberships:
+    description:
+      - The peers that this host is, each with its id (C(party)) and the C(interface) of its tunnel.
+      - An interface that runs keeps its key, also when its peer was renamed or the file of its key was lost.
+      - Filled in by the action plugin.
     type: list
-    elements: str
+    elements: dict
     default: []
 """
 
@@ -49,7 +52,7 @@ public_keys:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.tenantnet.wireguard.plugins.module_utils import keys
+from ansible_collections.tenantnet.wireguard.plugins.module_utils import interfaces, keys
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.edge import run_driver
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host
 
@@ -57,16 +60,17 @@ from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Ho
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec={"parties": {"type": "list", "elements": "str", "default": []}},
+        argument_spec={"memberships": {"type": "list", "elements": "dict", "default": []}},
         supports_check_mode=True,
     )
 
     def drive(host: Host) -> dict[str, Any]:
         found = {}
-        for party in module.params["parties"]:
-            private = keys.ensure_key(host, party, None)
+        running = interfaces.running_keys(host)
+        for item in module.params["memberships"]:
+            private = keys.ensure_key(host, item["party"], running.get(item["interface"]))
             if private is not None and host.has_command("wg"):
-                found[party] = keys.public_key(host, private)
+                found[item["party"]] = keys.public_key(host, private)
         return {"public_keys": found}
 
     run_driver(module, drive)

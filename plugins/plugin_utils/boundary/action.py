@@ -50,11 +50,19 @@ class PlanAction(ActionBase):
         raise NotImplementedError
 
     def _prepare(self, run: Run) -> None:
-        """Refuse a plan whose policy tests fail, and write the record once a run."""
+        """Do what comes before any change: the tests must pass, and the record is written."""
+        self.refuse_failed_tests(run)
+        self.write_record(run)
+
+    def refuse_failed_tests(self, run: Run) -> None:
+        """Raise RunError where a policy test fails."""
         failed = [test for test in run.slice("overview")["tests"] if test["result"] != "pass"]
         if failed:
             lines = [f"{test['name']}: {test['reason']}" for test in failed]
             raise RunError("\n".join([f"{len(failed)} of the policy tests fail; nothing was changed:", *lines]))
+
+    def write_record(self, run: Run) -> None:
+        """Write the record of allocations where it changed, once a run; raises RunError where it is frozen."""
         if run.slice("record") is not None and (run.inputs.frozen or run.first_time("record")):
             sentence = run.record(check=self._task.check_mode)
             run.note("record", "sentence", sentence)

@@ -19,6 +19,7 @@ from .addresses import Prefix
 from .model import Fabric, Management, Peer, Segment
 from .numbers import (
     FreeNumbers,
+    address_fault,
     free_subnets,
     host_bounds,
     interface_name,
@@ -329,7 +330,7 @@ def _place_hosts(
         address: Prefix | None = getattr(peer, key)
         if address is None:
             continue
-        fault = _address_fault(address, subnet)
+        fault = address_fault(address, subnet)
         if fault:
             problems.add(
                 (*peer.path, key),
@@ -350,7 +351,7 @@ def _place_hosts(
     for peer in declared:
         kept = recorded.get(peer.name)
         address = (kept.v4 if key == "address" else kept.v6) if kept else None
-        if getattr(peer, key) is not None or address is None or _address_fault(address, subnet):
+        if getattr(peer, key) is not None or address is None or address_fault(address, subnet):
             continue
         if address in holders:
             other = holders[address]
@@ -386,17 +387,6 @@ def _place_hosts(
             break
         placed[peer.name] = subnet.host(number)
     return placed
-
-
-def _address_fault(address: Prefix, subnet: Prefix) -> str | None:
-    """Say why an address cannot be a peer's, or return None."""
-    lowest, highest = host_bounds(subnet)
-    number = address.value - subnet.value
-    if not subnet.contains(address):
-        return f"lies outside the segment's {subnet.text}"
-    if number == 1:
-        return "is the hub's own address"
-    return None if lowest <= number <= highest else "is the address of the network or of everybody in it"
 
 
 def _segment_record(segment: PlacedSegment) -> SegmentRecord:

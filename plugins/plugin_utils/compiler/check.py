@@ -14,6 +14,7 @@ from typing import Any
 
 from .addresses import Prefix, overlapping
 from .model import Fabric, Management, Peer, Policy, Segment, Tenant
+from .numbers import address_fault, host_bounds
 from .problems import NO_VALUE, Path, Problems
 
 # Networks that can never lie behind a peer: unspecified, loopback, link-local, multicast.
@@ -49,6 +50,7 @@ def check_fabric(fabric: Fabric, peer_hosts: Iterable[str], problems: Problems) 
         unique(names, "is the name of another peer of this segment", "rename one", problems)
     _check_peers(fabric, set(peer_hosts), problems)
     _check_subnets(fabric, problems)
+    _check_addresses(fabric, problems)
     _check_networks(fabric, problems)
     for policy in fabric.policies:
         _check_policy(policy, problems)
@@ -65,6 +67,14 @@ def segments_of(fabric: Fabric) -> Iterator[tuple[Tenant | None, Segment | None,
     for tenant in fabric.tenants:
         for segment in tenant.segments:
             yield tenant, segment, segment.peers
+
+
+def _holders(fabric: Fabric) -> Iterator[Management | Segment]:
+    """Yield everything that has a subnet: management and the segments."""
+    if fabric.management is not None:
+        yield fabric.management
+    for tenant in fabric.tenants:
+        yield from tenant.segments
 
 
 def unique(items: Iterable[tuple[Any, Path]], wrong: str, remedy: str, problems: Problems) -> None:
@@ -189,6 +199,22 @@ def _check_subnets(fabric: Fabric, problems: Problems) -> None:
         subnet, path = declared[max(wide, narrow)]
         other = declared[min(wide, narrow)]
         problems.add(path, subnet.text, f"overlaps {other[0].text}", "choose another subnet for one of them", other[1])
+
+
+def _check_addresses(fabric: Fabric, problems: Problems) -> None:
+    """Declared addresses lie in the declared subnet, and no two peers of a segment have the same.
+
+    Those in an allocated subnet are checked where it is allocated.
+    """
+    for holder in _holders(fabric):
+        for key, subnet in (("address", holder.subnet), ("address_v6", holder.subnet_v6)):
+            own = [(getattr(peer, key), (*peer.path, key)) for peer in holder.peers if getattr(peer, key) is not None]
+            unique(own, "is the address of another peer", "give each its own", problems)
+            for address, path in own if subnet is not None and subnet.size >= 4 else ():
+                fault = address_fault(address, subnet)
+                if fault:
+                    lowest, highest = (subnet.host(number).address for number in host_bounds(subnet))
+                    problems.add(path, address.address, fault, f"choose one from {lowest} to {highest}")
 
 
 def _check_networks(fabric: Fabric, problems: Problems) -> None:

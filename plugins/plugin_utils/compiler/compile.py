@@ -72,7 +72,7 @@ def compile_declaration(declaration: Declaration, problems: Problems | None = No
         raise DeclarationError(problems)
     changed = declaration.record is None or record != recorded
     return {
-        "overview": overview(network, grants, tests),
+        "overview": overview(network, grants, tests, (entry.was for entry in record.released.values())),
         "hubs": {hub.name: hub_plan(network, grants, hub.name) for hub in fabric.hubs},
         "peers": peer_plans(network, grants),
         "probes": compile_probes(network, grants),

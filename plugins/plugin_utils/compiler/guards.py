@@ -30,7 +30,8 @@ def change_lines(changes: list[dict[str, Any]]) -> list[str]:
 
 def refused(changes: list[dict[str, Any]], removable: Sequence[str], renumberable: Sequence[str]) -> list[str]:
     """Return what nobody asked for: removals beyond a few peers, and changed numbers of what is deployed."""
-    removed = [change for change in changes if change["change"] == "removed"]
+    renamed = _renamed(changes)
+    removed = [change for change in changes if change["change"] == "removed" and not _goes_on(change, changes, renamed)]
     segments = [change["name"] for change in removed if change["kind"] == "segment"]
     gone = set(segments)
     peers = [
@@ -55,6 +56,41 @@ def refused(changes: list[dict[str, Any]], removable: Sequence[str], renumberabl
     if renumbered:
         renumbered.append("name what may change in wireguard_allow_renumber, or restore the record of allocations")
     return lines + renumbered
+
+
+def _renamed(changes: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the new ids of renamed segments by the old ones: a segment's number goes with it."""
+    segments = [change for change in changes if change["kind"] == "segment"]
+    added = {change["to"]["number"]: change["name"] for change in segments if change["change"] == "added"}
+    return {
+        change["name"]: added[change["from"].get("number")]
+        for change in segments
+        if change["change"] == "removed" and change["from"].get("number") in added
+    }
+
+
+def _goes_on(change: dict[str, Any], changes: list[dict[str, Any]], renamed: dict[str, str]) -> bool:
+    """Tell whether what seems removed goes on under another name."""
+    if change["kind"] == "segment":
+        return change["name"] in renamed
+    segment, _slash, peer = change["name"].rpartition("/")
+    return any(
+        other["kind"] == "peer" and other["change"] == "added" and other["name"] == f"{renamed.get(segment)}/{peer}"
+        for other in changes
+    )
+
+
+def unknown_names(names: Sequence[str], *overviews: dict[str, Any]) -> list[str]:
+    """Return the names that are no tenant, segment or peer of any of these overviews, nor were one lately."""
+    known: set[str] = set()
+    for overview in overviews:
+        ids = [item["id"] for item in overview.get("allocations", ())] + [
+            item["peer"] for item in overview.get("peers", ())
+        ]
+        for name in [*ids, *overview.get("released", ())]:
+            parts = name.split("/")
+            known |= {"/".join(parts[:length]) for length in range(1, len(parts) + 1)}
+    return [name for name in names if name not in known]
 
 
 def _named(name: str, allowed: Sequence[str]) -> bool:

@@ -207,7 +207,7 @@ class Hub:
     path: Path
     name: str
     endpoint: str
-    uplinks: tuple[str, ...]
+    uplinks: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,3 +93,14 @@ def interface_name(tenant: str, segment: str, salt: int = 0) -> str:
         return full
     digest = hashlib.sha256(f"{full}/{salt}".encode()).digest()
     return f"{full[:8]}-{base64.b32encode(digest)[:6].decode().lower()}"
+
+
+def address_fault(address: Prefix, subnet: Prefix) -> str | None:
+    """Say why an address cannot be a peer's, or return None."""
+    lowest, highest = host_bounds(subnet)
+    number = address.value - subnet.value
+    if not subnet.contains(address):
+        return f"lies outside the segment's {subnet.text}"
+    if number == 1:
+        return "is the hub's own address"
+    return None if lowest <= number <= highest else "is the address of the network or of everybody in it"

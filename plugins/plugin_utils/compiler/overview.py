@@ -16,8 +16,13 @@ from .placed import Network
 SCHEMA_VERSION = 1
 
 
-def overview(network: Network, grants: Iterable[Grant], tests: list[dict[str, object]]) -> dict[str, Any]:
-    """Return the allocations, the reachability and the tests' results as plain, sorted data."""
+def overview(
+    network: Network, grants: Iterable[Grant], tests: list[dict[str, object]], released: Iterable[str]
+) -> dict[str, Any]:
+    """Return the allocations, the reachability and the tests' results as plain, sorted data.
+
+    released: the names whose addresses are in quarantine.
+    """
     return {
         "schema_version": SCHEMA_VERSION,
         "fabric": network.fabric.fabric,
@@ -50,6 +55,7 @@ def overview(network: Network, grants: Iterable[Grant], tests: list[dict[str, ob
         ],
         "reachability": _reachability(grants),
         "tests": tests,
+        "released": sorted(set(released)),
     }
 
 

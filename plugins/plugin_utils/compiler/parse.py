@@ -20,7 +20,7 @@ PREFIX = "wireguard_"
 JOINED = ("tenants", "services", "policies", "policy_tests", "revoked")
 HUB_VARIABLES = {
     "wireguard_hub_endpoint": "What clients dial: a name or an address. Default: ansible_host.",
-    "wireguard_hub_uplinks": "Interfaces that lead to the internet. Default: those of the default routes.",
+    "wireguard_hub_uplinks": "Interfaces that lead to the internet; [] is none. Default: those of the default routes.",
 }
 # What steers a run and not the network; read by the playbooks and the actions.
 RUN_VARIABLES = {
@@ -117,7 +117,7 @@ def read_hub(name: str, variables: Mapping[str, Any], ansible_host: str | None, 
     endpoint: Any = ansible_host or name
     if "wireguard_hub_endpoint" in variables:
         endpoint = host(variables["wireguard_hub_endpoint"], (*path, "wireguard_hub_endpoint"), problems)
-    uplinks: Any = ()
+    uplinks: Any = None
     if "wireguard_hub_uplinks" in variables:
         uplinks = list_of(uplink)(variables["wireguard_hub_uplinks"], (*path, "wireguard_hub_uplinks"), problems)
     for variable in variables:
@@ -128,7 +128,7 @@ def read_hub(name: str, variables: Mapping[str, Any], ansible_host: str | None, 
         path=path,
         name=name,
         endpoint=endpoint if endpoint is not INVALID else name,
-        uplinks=uplinks if uplinks is not INVALID else (),
+        uplinks=uplinks if uplinks is not INVALID else None,
     )
 
 

@@ -31,6 +31,7 @@ def hub_plan(network: Network, grants: list[Grant], hub: str) -> dict[str, Any]:
     """Return one hub's slice: its interfaces, routing and firewall."""
     fabric = network.fabric
     segments = [segment for segment in network.segments.values() if segment.hub == hub]
+    uplinks = network.hub(hub).uplinks
     hub_table = fabric.routing_table_base
     routes = compile_routes(network, grants, hub, hub_table)
     interfaces = [
@@ -60,7 +61,7 @@ def hub_plan(network: Network, grants: list[Grant], hub: str) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "fabric": fabric.fabric,
         "hub": hub,
-        "uplinks": list(network.hub(hub).uplinks),
+        "uplinks": None if uplinks is None else list(uplinks),
         "interfaces": interfaces,
         "routing": {
             "tables": {str(number): tables[number] for number in sorted(tables)},

@@ -7,7 +7,7 @@ The kernel reads rules one after another, so one rule per segment in a row would
 500 of them leave 0.60 of the forwarding of small packets). Priorities, from `wireguard_rule_priority_base`:
 
     +0      iif lo to SUPERNET lookup HUB TABLE     the hub's own packets, by destination
-    +10     fwmark TO_INTERNET lookup main          what the firewall has sent out, marked after it was allowed
+    +10     fwmark TO_INTERNET lookup main          what the firewall has marked as meant for the internet
     +20     fwmark FROM_INTERNET lookup HUB TABLE   replies that come back through NAT
     +30     from SUPERNET goto +100                 packets with a fabric source: into the tree
     +35     iif lo goto +21990                      the rest of the hub's own packets

@@ -244,9 +244,10 @@ def _lookups(scopes: Iterable[str], maps: dict[int, dict[str, list[Element]]]) -
             if "all" in kinds:
                 yield f"{guard} {pair} vmap @{scope}_all{family}"
             if "ports" in kinds:
-                # Debian 12's nft needs the l4proto match first, or it refuses proto-dst in a concatenation.
+                # Debian 12's nft needs the l4proto match first, or it refuses proto-dst in a concatenation. The key has
+                # conntrack's protocol: for meta l4proto that nft asks for a conversion that Linux 6.12.117 refuses.
                 yield (
-                    f"{guard} meta l4proto {{ tcp, udp }} {pair} . meta l4proto . ct original proto-dst "
+                    f"{guard} meta l4proto {{ tcp, udp }} {pair} . ct original protocol . ct original proto-dst "
                     f"vmap @{scope}_ports{family}"
                 )
             if "icmp" in kinds:

@@ -16,7 +16,7 @@ from .grants import Grant
 from .kinds import ALL_PORTS, Ports
 from .placed import Network
 from .problems import Problems
-from .selectors import INTERNET, Selectors
+from .selectors import HUB, INTERNET, Selectors
 
 # The ports of tcp and udp; 0 cannot be listened on.
 _LAST_PORT = 65535
@@ -87,6 +87,14 @@ def run_tests(network: Network, grants: Iterable[Grant], problems: Problems) -> 
     results: list[dict[str, object]] = []
     for test in network.fabric.policy_tests:
         source = selectors.resolve(test.from_, (*test.path, "from"), problems)
+        if source is not None and HUB in source.parties:
+            problems.add(
+                (*test.path, "from"),
+                test.from_,
+                "is not filtered",
+                "test what peers may open: the hub has every key",
+            )
+            source = None
         if source is not None and (source.ports is not None or INTERNET in source.parties):
             problems.add(
                 (*test.path, "from"), test.from_, "cannot open connections", "name a tenant, segment, peer or tag"
@@ -132,9 +140,9 @@ def _failure(
 
 
 def _peers_in(party: str, network: Network) -> list[str]:
-    """Return the ids of the peers of a segment, or nothing for anything else."""
+    """Return the ids of the admitted peers of a segment, or nothing for anything else."""
     segment = network.segments.get(party)
-    return [peer.id for peer in segment.peers] if segment else []
+    return [peer.id for peer in segment.admitted] if segment else []
 
 
 def _single_pairs(source: str, target: str, network: Network) -> Iterator[tuple[str, str]]:
