@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from labnet import ROOT, Lab  # noqa: E402
+from labnet import ROOT, Lab
 
 
 @pytest.fixture(scope="session")

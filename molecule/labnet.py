@@ -178,7 +178,7 @@ class Lab:
     def snapshot(self) -> dict[str, str]:
         """Everything of ours on the hub that must come back after an accident, in a comparable form."""
         parts = {
-            "rules": f"ip -4 rule show proto {PROTOCOL}; ip -6 rule show proto {PROTOCOL}",
+            "rules": "ip -4 rule | grep 'proto tenantnet'; ip -6 rule | grep 'proto tenantnet'",
             "routes": f"for f in 4 6; do ip -$f route show table all proto {PROTOCOL} | sort; done",
             "addresses": "ip -o address show scope global | awk '{print $2, $4}' | sort",
             "peers": "wg show all allowed-ips | sort",
@@ -193,6 +193,8 @@ class Lab:
         for block in self.sh(HUB, script).split(marker)[1:]:
             name, _newline, text = block.partition("\n")
             found[name] = text
+        # The kernel itself fills this one, with connections.
+        found["firewall"] = re.sub(r"\tset connections \{\n.*?\n\t\}\n", "", found["firewall"], flags=re.S)
         return found
 
     # Playbooks -------------------------------------------------------------------------------------------------------
@@ -264,7 +266,7 @@ class Lab:
         """Let clients send and receive anything: an attacker owns his client, so it can't count as a wall."""
         undo = []
         for peer in peers:
-            before = self.sh(peer.host, f"wg show {peer.interface} allowed-ips").split()
+            before = self.sh(peer.host, f"wg show {peer.interface} allowed-ips").replace("(none)", "").split()
             self.sh(peer.host, f"wg set {peer.interface} peer {before[0]} allowed-ips 0.0.0.0/0,::/0")
             routes = [f"{net} dev {peer.interface} metric 9" for net in supernets]
             for route in routes:
@@ -273,7 +275,7 @@ class Lab:
             undo.append(
                 (
                     peer.host,
-                    f"wg set {peer.interface} peer {before[0]} allowed-ips {','.join(before[1:])}; "
+                    f"wg set {peer.interface} peer {before[0]} allowed-ips '{','.join(before[1:])}'; "
                     + "; ".join(f"ip route del {route}" for route in routes),
                 )
             )
@@ -286,7 +288,9 @@ class Lab:
     @contextlib.contextmanager
     def watching(self, names: Iterable[str], marker: str, seconds: float = 60) -> Iterator[dict[str, set[str]]]:
         """Watch hosts for packets with a marker; the sources seen stand in the result, by host, after the block."""
-        jobs = {name: self.start(*self.python(name, "packets.py", "watch", "any", marker, str(seconds))) for name in names}
+        jobs = {
+            name: self.start(*self.python(name, "packets.py", "watch", "any", marker, str(seconds))) for name in names
+        }
         seen: dict[str, set[str]] = {name: set() for name in jobs}
         for name, job in jobs.items():
             assert job.stdout is not None
@@ -296,7 +300,7 @@ class Lab:
         # What was sent needs a moment to arrive.
         time.sleep(0.7)
         for name, job in jobs.items():
-            self.sh(name, f"pkill -f 'watch any {marker}' || true")
+            self.sh(name, f"pkill -f 'watch any [{marker[0]}]{marker[1:]}' || true")
             output = job.communicate(timeout=10)[0]
             seen[name] |= {line.split()[1] for line in output.splitlines() if len(line.split()) == 3}
 
@@ -304,6 +308,12 @@ class Lab:
         """Send packets that no honest host would; see packets.py."""
         words = [f"{key}={value}" for key, value in options.items()]
         self.sh(*self.python(name, "packets.py", "send", interface, kind, source, target, marker, *words))
+
+    def send_many(self, me: Peer, sources: list[str], target: Peer, marker: str) -> None:
+        """Send a connection request to a target's service from many sources, each in its own family."""
+        for source in sources:
+            address = target.v6 if ":" in source else target.v4
+            self.send(me.host, me.interface, "syn", source, str(address), marker, port=3306)
 
     def counter(self, chain: str) -> int:
         """Packets that a chain of our firewall has counted."""

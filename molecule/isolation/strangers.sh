@@ -63,7 +63,7 @@ show() {
     sha256sum "${files[@]}"
     stat --format '%n %a %u:%g %i %Y' "${files[@]}"
     wg showconf wg-foreign
-    ip -o address show dev wg-foreign | sed 's/^[0-9]*: //'
+    ip -o address show dev wg-foreign scope global | sed 's/^[0-9]*: //'
     nft list table inet foreign
     nft list table ip foreign4
     nft list tables | grep -vw tenantnet

@@ -7,6 +7,8 @@ from collections import Counter
 
 from labnet import HUB, Lab
 
+CLIENT = "mariadb -h {} -u demo -pdemo --connect-timeout=3 -Ne 'SELECT COUNT(*) FROM demo.greetings'"
+
 
 def test_check_mode_on_a_deployed_network_predicts_no_change(lab: Lab) -> None:
     """Seen red with the hub's firewall flushed by hand: check mode predicts that it is loaded, changed=1."""
@@ -49,12 +51,10 @@ def test_secrets_are_readable_by_root_alone(lab: Lab) -> None:
 def test_a_query_from_tenant_a_reaches_the_database(lab: Lab) -> None:
     """Seen red with the policy's element deleted from the hub's map."""
     database = lab.peer("shared/services/db1", "db1").v4
-    query = f"mariadb -h {database} -u demo -pdemo --connect-timeout=3 -Ne 'SELECT COUNT(*) FROM demo.greetings'"
-    assert lab.sh("web1", query).strip() == "2"
+    assert lab.sh("web1", CLIENT.format(database)).strip() == "2"
 
 
 def test_development_does_not_reach_the_database(lab: Lab) -> None:
     """Seen red with dev1's segment added to the policy by hand, in the hub's map and tables."""
     database = lab.peer("shared/services/db1", "db1").v4
-    query = f"mariadb -h {database} -u demo -pdemo --connect-timeout=3 -Ne 'SELECT COUNT(*) FROM demo.greetings'"
-    assert lab.host("dev1").run(query).failed
+    assert lab.host("dev1").run(CLIENT.format(database)).failed

@@ -11,8 +11,10 @@ from labnet import HUB, IDS, ROOT, Lab, Peer
 
 @pytest.fixture(scope="session")
 def peers(lab: Lab) -> dict[str, Peer]:
-    """The managed peers by host."""
-    return {host: lab.peer(id_, host) for host, id_ in IDS.items()}
+    """The managed peers by host, each with a tunnel that works."""
+    found = {host: lab.peer(id_, host) for host, id_ in IDS.items()}
+    lab.wake(list(found.values()))
+    return found
 
 
 @pytest.fixture(scope="session", autouse=True)

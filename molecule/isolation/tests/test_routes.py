@@ -22,7 +22,10 @@ WAYS: dict[str, set[str]] = {
 
 
 def test_main_table_knows_no_tenant(lab: Lab) -> None:
-    """Each link's fe80::/64 is the kernel's own."""
+    """Each link's fe80::/64 is the kernel's own.
+
+    Seen red with one tenant's subnet in the main table.
+    """
     interfaces = {segment.interface for segment in lab.segments.values()}
     for family in ("-4", "-6"):
         for table in ("main", "default"):
@@ -33,6 +36,7 @@ def test_main_table_knows_no_tenant(lab: Lab) -> None:
 
 
 def test_every_table_is_closed_in_both_families(lab: Lab) -> None:
+    """Seen red with the IPv6 `unreachable default` of one table deleted."""
     for table in (10000, *(segment.table for segment in lab.segments.values())):
         for family in ("-4", "-6"):
             last = lab.sh(HUB, f"ip {family} route show table {table} default")
@@ -41,6 +45,7 @@ def test_every_table_is_closed_in_both_families(lab: Lab) -> None:
 
 @pytest.mark.parametrize("host", IDS)
 def test_a_segment_is_looked_up_in_its_own_table_only(lab: Lab, peers: dict[str, Peer], host: str) -> None:
+    """Seen red with the rules of one interface deleted."""
     me = peers[host]
     targets = [*ELSEWHERE, *(each for peer in peers.values() for each in peer.addresses)]
     script = "\n".join(

@@ -210,7 +210,9 @@ def _check_addresses(fabric: Fabric, problems: Problems) -> None:
         for key, subnet in (("address", holder.subnet), ("address_v6", holder.subnet_v6)):
             own = [(getattr(peer, key), (*peer.path, key)) for peer in holder.peers if getattr(peer, key) is not None]
             unique(own, "is the address of another peer", "give each its own", problems)
-            for address, path in own if subnet is not None and subnet.size >= 4 else ():
+            if subnet is None or subnet.size < 4:
+                continue
+            for address, path in own:
                 fault = address_fault(address, subnet)
                 if fault:
                     lowest, highest = (subnet.host(number).address for number in host_bounds(subnet))

@@ -43,7 +43,7 @@ class Compiled:
 
     @property
     def allocations(self) -> dict[str, dict[str, Any]]:
-        return {item["segment"]: item for item in self.plan["overview"]["allocations"]}
+        return {item["id"]: item for item in self.plan["overview"]["allocations"]}
 
     @property
     def addresses(self) -> dict[str, tuple[str, str | None]]:

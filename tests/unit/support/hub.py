@@ -14,7 +14,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
 
 from ansible_collections.tenantnet.wireguard.tests.unit.support import nft
-from ansible_collections.tenantnet.wireguard.tests.unit.support.iprule import UNREACHABLE, Packet, Rule, walk
+from ansible_collections.tenantnet.wireguard.tests.unit.support.iprule import UNREACHABLE, Packet, Rules
 
 UPLINK = "eth0"
 # Where a packet can end. Everything but these is a reason why it was dropped.
@@ -51,7 +51,7 @@ class Hub:
             self.firewall.add("connected4", _CONNECTED[0])
             self.firewall.add("connected6", _CONNECTED[1])
         self.rules = {
-            int(family): sorted((Rule(*rule) for rule in rules), key=lambda rule: rule.priority)
+            int(family): Rules(sorted(rules, key=lambda rule: int(rule[0])))
             for family, rules in plan["routing"]["rules"].items()
         }
         self.local = {address.split("/")[0] for item in plan["interfaces"] for address in item["addresses"]}
@@ -100,10 +100,41 @@ class Hub:
         peer = self.peer_at(packet.oif, probe.destination)
         return Outcome("dropped: no peer has that address" if peer is None else peer, _policy(packet))
 
+    def answer(self, source: str, destination: str) -> str | None:
+        """Send a packet of the hub's own, and return the peer that gets it."""
+        family = ip_address(source).version
+        flow = nft.Flow(destination, source, "tcp", 0, state="established", direction="reply", mark=nft.GENERATION)
+        packet = nft.Packet(family, "lo", "", source, destination, "tcp", flow)
+        packet.oif = self._route(packet)
+        if self.firewall and self.firewall.run("postrouting", packet) == nft.DROP:
+            return None
+        return self.peer_at(packet.oif, destination)
+
+    def carry_from_internet(self, probe: Probe, flow: nft.Flow) -> Outcome:
+        """Carry the reply to a connection that was translated on its way out.
+
+        It is addressed to the uplink until conntrack translates it back, between the chains of prerouting and the
+        rules; the rules see the peer's address and the firewall's mark.
+        """
+        family = ip_address(probe.source).version
+        packet = nft.Packet(
+            family, UPLINK, "", probe.destination, nft.MASQUERADED[family], probe.protocol, flow, "echo-reply"
+        )
+        if self.firewall and self.firewall.run("prerouting", packet) == nft.DROP:
+            return Outcome(f"dropped: prerouting {packet.trace[-1]}")
+        packet.destination = probe.source
+        packet.oif = self._route(packet)
+        if packet.oif == UNREACHABLE:
+            return Outcome("dropped: unreachable")
+        for hook in ("forward", "postrouting"):
+            if self.firewall and self.firewall.run(hook, packet) == nft.DROP:
+                return Outcome(f"dropped: {hook} {packet.trace[-1]}")
+        return Outcome(self.peer_at(packet.oif, probe.source) or "dropped: no peer has that address")
+
     def _route(self, packet: nft.Packet) -> str:
         """Return the interface that a packet leaves by, or unreachable. Every table of ours is closed."""
-        rules = self.rules.get(packet.family, [])
-        found = walk(rules, Packet(packet.iif, packet.source, packet.destination, packet.mark)).found
+        rules = self.rules.get(packet.family) or Rules([])
+        found = rules.walk(Packet(packet.iif, packet.source, packet.destination, packet.mark)).found
         if found in (UNREACHABLE, "main"):
             return UPLINK if found == "main" else found
         return _longest(self.tables[found], packet.destination) or UNREACHABLE

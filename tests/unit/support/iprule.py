@@ -3,29 +3,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the kernel does with routing rules: a small reference, written from ip-rule(8) and not from the compiler.
 
-Rules are read from the lowest priority up; a table without a route lets the search go on, an `unreachable` ends it,
-and a goto jumps to the first rule of a higher priority. Rules of one priority stand in the order in which they were
+Rules are read from the lowest priority up; a table of ours always has an answer (its last route is `unreachable`), an
+`unreachable` ends the search, and a goto jumps to the first rule of a higher priority. Rules of one priority stand in the order in which they were
 added, which depends on the history of a host: `orders` gives all that a test should try.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 UNREACHABLE = "unreachable"
 MAIN = "main"
-
-
-class Rule(NamedTuple):
-    """A rule as the plan writes it."""
-
-    priority: int
-    selector: str
-    action: str
 
 
 class Packet(NamedTuple):
@@ -46,65 +39,79 @@ class Walk:
     tables: tuple[str, ...]
 
 
-def orders(rules: Sequence[Sequence[object]], seed: int = 0, tries: int = 3) -> Iterator[list[Rule]]:
+@cache
+def _address(text: str) -> int:
+    return int(ip_address(text))
+
+
+class _Selector:
+    """A rule's selector; a word that is not known here is an error of the test."""
+
+    def __init__(self, text: str) -> None:
+        self.iif = ""
+        self.mark = self.mask = 0
+        self.blocks: list[tuple[bool, int, int]] = []
+        words = text.split()
+        for word, value in zip(words[::2], words[1::2], strict=True):
+            if word == "iif":
+                self.iif = value
+            elif word in ("from", "to"):
+                if value != "all":
+                    block = ip_network(value)
+                    self.blocks.append((word == "from", int(block[0]), int(block[-1])))
+            elif word == "fwmark":
+                mark, _slash, mask = value.partition("/")
+                self.mark, self.mask = int(mark, 0), int(mask, 0)
+            else:
+                raise AssertionError(f"the interpreter of rules does not know {word!r} in {text!r}")
+
+    def takes(self, packet: Packet) -> bool:
+        if self.iif and self.iif != packet.iif or packet.mark & self.mask != self.mark:
+            return False
+        return all(
+            low <= _address(packet.source if source else packet.destination) <= high
+            for source, low, high in self.blocks
+        )
+
+
+class Rules:
+    """Rules in the order in which the kernel reads them."""
+
+    def __init__(self, rules: Sequence[Sequence[object]]) -> None:
+        """Take rules as the plan writes them, sorted by priority already."""
+        self._rules = [(_Selector(str(selector)), *str(action).split(" ")) for _priority, selector, action in rules]
+        self._priorities = [int(str(rule[0])) for rule in rules]
+        assert self._priorities == sorted(self._priorities)
+        self._first = {priority: number for number, priority in reversed(list(enumerate(self._priorities)))}
+
+    def walk(self, packet: Packet) -> Walk:
+        """Look a packet up, where every table of ours has an answer; what finds nothing ends in main."""
+        position, read = 0, 0
+        while position < len(self._rules):
+            selector, action, *value = self._rules[position]
+            here = self._priorities[position]
+            read += 1
+            position += 1
+            if not selector.takes(packet):
+                continue
+            if action == UNREACHABLE:
+                return Walk(UNREACHABLE, read, ())
+            if action == "lookup":
+                return Walk(value[0], read, (value[0],))
+            assert action == "goto", f"the interpreter of rules does not know {action!r}"
+            assert int(value[0]) > here, f"a goto from {here} to {value[0]}: the kernel refuses to go back"
+            assert int(value[0]) in self._first, f"a goto from {here} to {value[0]}: the kernel skips what leads nowhere"
+            position = self._first[int(value[0])]
+        return Walk(MAIN, read, ())
+
+
+def orders(rules: Sequence[Sequence[object]], seed: int = 0, tries: int = 3) -> Iterator[Rules]:
     """Yield the rules sorted by priority: as given, reversed, and shuffled inside each priority."""
-    given = [Rule(int(str(priority)), str(selector), str(action)) for priority, selector, action in rules]
+    given = list(rules)
     chance = random.Random(seed)  # noqa: S311
     for attempt in range(tries):
         if attempt == 1:
             given.reverse()
         elif attempt:
             chance.shuffle(given)
-        yield sorted(given, key=lambda rule: rule.priority)
-
-
-def matches(selector: str, packet: Packet) -> bool:
-    """Tell whether a rule's selector takes a packet; a word that is not known here is an error of the test."""
-    words = selector.split()
-    source, destination = ip_address(packet.source), ip_address(packet.destination)
-    while words:
-        word, value, *words = words
-        if word == "iif":
-            hit = packet.iif == value
-        elif word == "from":
-            hit = value == "all" or source in ip_network(value)
-        elif word == "to":
-            hit = destination in ip_network(value)
-        elif word == "fwmark":
-            mark, _slash, mask = value.partition("/")
-            hit = packet.mark & int(mask, 0) == int(mark, 0)
-        else:
-            raise AssertionError(f"the interpreter of rules does not know {word!r} in {selector!r}")
-        if not hit:
-            return False
-    return True
-
-
-def walk(rules: Sequence[Rule], packet: Packet, answers: Mapping[str, object] | None = None) -> Walk:
-    """Look a packet up. `answers`: the tables that have no route for it and let the search go on; none has by default.
-
-    A search that finds nothing ends in main, as the kernel's own last rule has it.
-    """
-    silent = answers or {}
-    position, read, tables = 0, 0, []
-    while position < len(rules):
-        rule = rules[position]
-        read += 1
-        position += 1
-        if not matches(rule.selector, packet):
-            continue
-        action, _space, value = rule.action.partition(" ")
-        if action == UNREACHABLE:
-            return Walk(UNREACHABLE, read, tuple(tables))
-        if action == "lookup":
-            tables.append(value)
-            if value not in silent:
-                return Walk(value, read, tuple(tables))
-        elif action == "goto":
-            assert int(value) > rule.priority, f"{rule} goes backwards: the kernel refuses it"
-            landing = [number for number, each in enumerate(rules) if each.priority == int(value)]
-            assert landing, f"{rule} goes nowhere: the kernel would skip it"
-            position = landing[0]
-        else:
-            raise AssertionError(f"the interpreter of rules does not know {rule.action!r}")
-    return Walk(MAIN, read, tuple(tables))
+        yield Rules(sorted(given, key=lambda rule: int(str(rule[0]))))

@@ -113,7 +113,7 @@ class Ruleset:
         self.hooks: list[tuple[str, int, str]] = []
         name = ""
         for line in (each.strip() for each in text.splitlines()):
-            stored = re.match(r"(set|map) (\S+) \{ type ([^;]+);.*?(?:elements = \{ (.*) \} )?\}\Z", line)
+            stored = re.match(r"(set|map) (\S+) \{ type(?:of)? ([^;]+);.*?(?:elements = \{ (.*) \} )?\}\Z", line)
             if stored:
                 self.sets[stored[2]] = list(read_elements(stored[4] or ""))
                 self.types[stored[2]] = stored[3]
@@ -166,12 +166,16 @@ class Ruleset:
             if words.take("counter"):
                 continue
             if words.take("masquerade"):
+                # Only a connection's first packet is shown to nat; conntrack translates the others by itself.
                 packet.source = MASQUERADED[packet.family]
             elif words.take("limit"):
                 # Under the limit, as far as a test is concerned: rate N/second burst N packets.
                 words.skip(5)
             elif words.take("log"):
                 words.skip(2)
+            elif words.take("add", "@connections"):
+                # Over the limit of a segment's connections, which a single packet never is.
+                return None
             elif words.take("tcp", "flags"):
                 return None
             elif words.left[0] in (ACCEPT, DROP, "return"):
@@ -186,7 +190,9 @@ class Ruleset:
                 packet.flow.mark = packet.flow.mark & kept | GENERATION
             elif words.take("ct", "original", "zone", "set", "iifname", "map"):
                 leads = self._lookup(words.next(), (packet.iif,))
-                packet.flow.zone = int(leads) if leads else 0
+                # The zone of a connection is that of its first packet; replies are found in the common zone.
+                if leads and packet.flow.state == "new":
+                    packet.flow.zone = int(leads)
             else:
                 values = self._values(words, packet)
                 if words.take("vmap"):
@@ -257,6 +263,8 @@ class Ruleset:
             return "dnat" if flow.dnat else "none"
         if words.take("ct", "original", "zone"):
             return flow.zone
+        if words.take("ct", "original", "protocol"):
+            return flow.protocol
         if words.take("ct", "original", "proto-dst"):
             return flow.port
         for word in ("ip", "ip6"):

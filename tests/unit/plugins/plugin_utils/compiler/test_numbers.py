@@ -105,7 +105,7 @@ def test_mirrored_host_reads_like_the_one_it_mirrors(number: int, reads: str):
         ("tenant-a", "dev", "tenant-a-dev"),
         # 15 characters are all that the kernel takes; the sixteenth costs the readable end.
         ("shared", "services", "shared-services"),
-        ("shared", "services2", "shared-s-56gfxb"),
+        ("shared", "services2", "shared-s-z4rsi5"),
         ("tenant-a", "production", "tenant-a-g3u7ui"),
         ("tenant-a", "development", "tenant-a-nm7s36"),
     ],
