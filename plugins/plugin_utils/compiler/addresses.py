@@ -123,6 +123,16 @@ def overlapping(blocks: Iterable[tuple[Prefix, int]]) -> list[tuple[int, int]]:
     return found
 
 
+def without_nested(blocks: Iterable[Prefix]) -> list[Prefix]:
+    """Drop the blocks inside others; the default route swallows nothing, since routes differ from it."""
+    kept: list[Prefix] = []
+    for block in sorted(blocks):
+        if block.length and kept and kept[-1].length and kept[-1].contains(block):
+            continue
+        kept.append(block)
+    return kept
+
+
 def prefixes_text(prefixes: Iterable[Prefix]) -> list[str]:
     """Write blocks as sorted text, each once."""
     return [prefix.text for prefix in sorted(set(prefixes))]

@@ -112,6 +112,11 @@ def text(value: Any, path: Path, problems: Problems) -> str | _Invalid:
     return line
 
 
+def is_name(word: str) -> bool:
+    """Tell whether a word has the form of a name of ours."""
+    return len(word) <= NAME_LIMIT and word not in RESERVED_NAMES and _NAME.match(word) is not None
+
+
 def name(value: Any, path: Path, problems: Problems) -> str | _Invalid:
     """Read a name of ours: 1 to 32 lower-case letters, digits, hyphens and underscores."""
     remedy = (

@@ -114,9 +114,10 @@ def _refuse_unknown(variables: Mapping[str, Any], problems: Problems) -> None:
 def read_hub(name: str, variables: Mapping[str, Any], ansible_host: str | None, problems: Problems) -> Hub:
     """Read one hub's own variables; what is wrong with them is reported and replaced by the default."""
     path: Path = (f"hostvars[{name}]",)
-    endpoint: Any = ansible_host or name
     if "wireguard_hub_endpoint" in variables:
-        endpoint = host(variables["wireguard_hub_endpoint"], (*path, "wireguard_hub_endpoint"), problems)
+        endpoint: Any = host(variables["wireguard_hub_endpoint"], (*path, "wireguard_hub_endpoint"), problems)
+    else:
+        endpoint = host(ansible_host or name, (*path, "ansible_host"), problems)
     uplinks: Any = None
     if "wireguard_hub_uplinks" in variables:
         uplinks = list_of(uplink)(variables["wireguard_hub_uplinks"], (*path, "wireguard_hub_uplinks"), problems)

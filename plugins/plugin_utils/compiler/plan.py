@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from .addresses import Prefix, prefixes_text
+from .addresses import Prefix, prefixes_text, without_nested
 from .grants import Grant
 from .model import DEFAULT_MTU
 from .placed import Network, PlacedPeer, PlacedSegment
@@ -160,7 +160,7 @@ class Reach:
         if segment.id not in self._by_segment:
             self._by_segment[segment.id] = frozenset(self._blocks(segment.id, segment))
         blocks = (self._by_segment[segment.id] | set(self._blocks(peer.id, segment))) - set(peer.declared.networks)
-        return _without_nested(blocks - set(_own(peer)))
+        return without_nested(blocks - set(_own(peer)))
 
     def _blocks(self, party: str, segment: PlacedSegment) -> Iterable[Prefix]:
         """Yield the blocks of everything that a party is joined with."""
@@ -179,13 +179,3 @@ class Reach:
 def _own(peer: PlacedPeer) -> tuple[Prefix, ...]:
     """Return a peer's own addresses."""
     return (peer.v4,) if peer.v6 is None else (peer.v4, peer.v6)
-
-
-def _without_nested(blocks: Iterable[Prefix]) -> list[Prefix]:
-    """Drop the blocks inside others; the default route swallows nothing, since routes differ from it."""
-    kept: list[Prefix] = []
-    for block in sorted(blocks):
-        if block.length and kept and kept[-1].length and kept[-1].contains(block):
-            continue
-        kept.append(block)
-    return kept

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from . import kinds
 from .addresses import Prefix, parse_address, parse_prefix
-from .kinds import INVALID, Reader, _Invalid
+from .kinds import INVALID, Reader, _Invalid, is_name
 from .problems import NO_VALUE, Path, Problems
 from .schema import mapping_of, option, options_of
 
@@ -142,7 +142,7 @@ def read_record(data: Any, fabric: str, problems: Problems) -> Record | None:
         problems.add(ROOT, NO_VALUE, "is empty or not a mapping: it was cut off or replaced", "restore it from git")
         return None
     version = data.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+    if str(version).isdecimal() and int(str(version)) > SCHEMA_VERSION:
         problems.add(
             (*ROOT, "schema_version"),
             version,
@@ -169,6 +169,12 @@ def read_record(data: Any, fabric: str, problems: Problems) -> Record | None:
         except ValueError as error:
             problems.add((*ROOT, "released", str(text)), NO_VALUE, str(error), "restore the file from git")
     record = mapping_of(Record)(data, ROOT, problems)
+    for name in record.segments if isinstance(record, Record) else ():
+        parts = [name] if name == "management" else name.split("/")
+        if name != "management" and (len(parts) != 2 or not all(map(is_name, parts))):
+            problems.add(
+                (*ROOT, "segments", name), NO_VALUE, "is not the name of a segment", "restore the file from git"
+            )
     return record if isinstance(record, Record) and len(problems.found) == before else None
 
 

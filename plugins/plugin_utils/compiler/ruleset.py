@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from .addresses import Prefix
+from .addresses import Prefix, without_nested
 from .firewall import FORWARD_SCOPES, HUB_SCOPES, INTERNET_SCOPES, Element, compile_maps
 from .grants import BY_INTERNET, BY_SEGMENT, Grant
 from .placed import Network, PlacedSegment
@@ -215,9 +215,17 @@ def _zones_and_marks(network: Network, segments: list[PlacedSegment], grants: li
         never = {4: f"ip daddr != {{ {NEVER_INTERNET4} }}", 6: f"ip6 daddr {GLOBAL_UNICAST6}"}
         for supernet in network.supernets:
             word = _FAMILY[supernet.family][0]
+            # A site behind a peer may have public addresses: they are that site's and not the internet's.
+            sites = without_nested(
+                block
+                for segment in segments
+                for block in segment.prefixes[len(segment.subnets) :]
+                if block.family == supernet.family
+            )
+            ours = ", ".join(block.text for block in (supernet, *sites))
             lines.append(
                 f"iifname {{ {_quoted(segment.interface for segment in outward)} }} {never[supernet.family]} "
-                f"{word} daddr != {supernet.text} {word} daddr != @connected{supernet.family} "
+                f"{word} daddr != {{ {ours} }} {word} daddr != @connected{supernet.family} "
                 f"meta mark set meta mark or {MARK_TO_INTERNET:#x}"
             )
         numbers = ", ".join(str(segment.number) for segment in outward)

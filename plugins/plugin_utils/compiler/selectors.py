@@ -96,7 +96,12 @@ class Selectors:
         """Return the match, or report that there is none."""
         if parties:
             return Match(tuple(parties), by_tag=by_tag)
-        problems.add(path, word, f"matches nothing{did_you_mean(word, known)}", "correct it, or remove it")
+        problems.add(
+            path,
+            word,
+            f"matches nothing{did_you_mean(word, [each for each in known if each != word])}",
+            "correct it, or remove it",
+        )
         return None
 
     def target(self, text: str, path: Path, problems: Problems) -> Match | None:
