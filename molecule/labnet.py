@@ -242,8 +242,10 @@ class Lab:
                     missing -= {block.split("/")[0] for block in words[4].split(",")}
             time.sleep(0.5)
         for peer, job in zip(peers, talking, strict=True):
-            self.sh(peer.host, f"pkill -f '^ping -q -i 0.5 -I {peer.v4} ' || true")
-            job.wait(timeout=10)
+            # More than once: it may not have begun when everybody is known from the start.
+            while job.poll() is None:
+                self.sh(peer.host, f"pkill -f '^ping -q -i 0.5 -I {peer.v4} ' || true")
+                time.sleep(0.1)
         assert not missing, f"no handshake with {missing} within {NEW_HANDSHAKE} s"
 
     def connects(self, peer: Peer, address: str, port: int) -> bool:

@@ -19,7 +19,7 @@ def test_check_mode_on_a_deployed_network_predicts_no_change(lab: Lab) -> None:
 
 
 def test_packets_and_policies_agree(lab: Lab) -> None:
-    """Seen red with one element deleted from the hub's map of allowed ports: mysql is expected and does not pass."""
+    """Seen red with one element deleted from the hub's map of ports: mysql was expected and did not pass."""
     probes = lab.verify()
     verdicts = Counter((probe["family"], probe["expected"]) for probe in probes)
     # A green matrix that nobody probed, or in which nothing may pass, would prove nothing.
@@ -41,7 +41,7 @@ def test_every_interface_of_the_hub_runs_by_its_unit(lab: Lab) -> None:
 
 
 def test_secrets_are_readable_by_root_alone(lab: Lab) -> None:
-    """Seen red with `chmod 644` of one key on web1."""
+    """Seen red with `chmod 644` of one key on the hub."""
     for name in (HUB, "web1", "db1"):
         listed = lab.sh(name, "find /etc/wireguard /etc/tenantnet/keys -type f -printf '%m %p\n'").splitlines()
         assert listed
@@ -55,6 +55,6 @@ def test_a_query_from_tenant_a_reaches_the_database(lab: Lab) -> None:
 
 
 def test_development_does_not_reach_the_database(lab: Lab) -> None:
-    """Seen red with dev1's segment added to the policy by hand, in the hub's map and tables."""
+    """Seen red with the firewall flushed, a route each way, and both clients widened."""
     database = lab.peer("shared/services/db1", "db1").v4
     assert lab.host("dev1").run(CLIENT.format(database)).failed

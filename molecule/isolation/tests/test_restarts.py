@@ -88,7 +88,7 @@ def test_an_invalid_ruleset_changes_nothing(lab: Lab) -> None:
 
 
 def test_a_reboot_brings_everything_back_behind_the_firewall(lab: Lab, peers: dict[str, Peer]) -> None:
-    """Seen red with a slow firewall unit before no target, and the interfaces' drop-ins removed."""
+    """Seen red with a slow firewall unit that nothing waited for: PreUp kept every interface down."""
     before = lab.snapshot()
     lab.restart(HUB)
     assert lab.snapshot() == before

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def test_what_is_not_ours_is_byte_for_byte_the_same(strangers: Callable[[], tuple[str, str]]) -> None:
-    """Seen red with one element added to the foreign table's set."""
+    """Seen red with a driver that added an element to the foreign table's set."""
     before, now = strangers()
     assert "wg-foreign" in before
     assert now == before

@@ -100,7 +100,9 @@ class Rules:
                 return Walk(value[0], read, (value[0],))
             assert action == "goto", f"the interpreter of rules does not know {action!r}"
             assert int(value[0]) > here, f"a goto from {here} to {value[0]}: the kernel refuses to go back"
-            assert int(value[0]) in self._first, f"a goto from {here} to {value[0]}: the kernel skips what leads nowhere"
+            assert int(value[0]) in self._first, (
+                f"a goto from {here} to {value[0]}: the kernel skips what leads nowhere"
+            )
             position = self._first[int(value[0])]
         return Walk(MAIN, read, ())
 

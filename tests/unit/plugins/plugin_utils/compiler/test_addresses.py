@@ -64,7 +64,9 @@ def test_what_is_no_address(text: str):
         parse_address(text)
 
 
-@pytest.mark.parametrize("text", ["10.100.1.0/24", "10.100.1.1/32", "0.0.0.0/0", "fd64:e5a:100::/48", "::/0", "fd64::1/128"])
+@pytest.mark.parametrize(
+    "text", ["10.100.1.0/24", "10.100.1.1/32", "0.0.0.0/0", "fd64:e5a:100::/48", "::/0", "fd64::1/128"]
+)
 def test_prefix_is_written_as_it_was_read(text: str):
     assert parse_prefix(text).text == text
     assert parse_prefix(text).size == ipaddress.ip_network(text).num_addresses

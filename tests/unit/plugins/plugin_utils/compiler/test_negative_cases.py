@@ -40,27 +40,13 @@ def declaration_of(case: Case) -> Declaration:
     return Declaration(variables, hubs, PEER_HOSTS, loaded.get("record"), TODAY)
 
 
-def parameters(cases: list[Case]) -> list[Any]:
-    """Turn cases into parameters; one with a section `xfail` shows an open fault and says which."""
-    return [
-        pytest.param(
-            case,
-            id=case.path.stem,
-            marks=[pytest.mark.xfail(strict=True, reason=case.sections["xfail"].strip())]
-            if "xfail" in case.sections
-            else [],
-        )
-        for case in cases
-    ]
-
-
-@pytest.mark.parametrize("case", parameters(CASES))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.path.stem)
 def test_messages(case: Case):
     """Broken on purpose: `overlapping` that keeps no holder; `unique` that forgets the first; a reader that coerces."""
     case.check(messages_of(declaration_of(case)))
 
 
-@pytest.mark.parametrize("case", parameters(CASES))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.path.stem)
 def test_every_fault_has_a_path_and_a_remedy(case: Case):
     """A clash also names its second party, and that it is another place than the first."""
     for fault in faults_of(declaration_of(case)):
@@ -72,7 +58,7 @@ def test_every_fault_has_a_path_and_a_remedy(case: Case):
             assert fault.other != fault.path
 
 
-@pytest.mark.parametrize("case", parameters(CASES))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.path.stem)
 def test_every_case_says_what_it_is_about(case: Case):
     assert case.about
     assert "declaration" in case.sections or "record" in case.sections
