@@ -34,13 +34,9 @@ class ActionModule(PlanAction):
             # A mistake in the declaration is told before any hub is asked.
             run.slice("overview")
         base, reason = self._base(run, task_vars)
+        self._refuse_other_fabric(run, base, task_vars)
         self._recover(run, base, task_vars)
         overview = run.slice("overview")
-        if base and base.get("fabric") != overview["fabric"]:
-            raise RunError(
-                f"{self.host(task_vars)} has fabric {base.get('fabric')!r} deployed, and this inventory declares "
-                f"{overview['fabric']!r}: deploy it onto hosts of its own, or correct wireguard_fabric"
-            )
         found = None if base is None else changes(base, overview)
         plan = {**overview, "changes": found, "changes_reason": reason}
         if run.first_time("plan"):
@@ -71,6 +67,15 @@ class ActionModule(PlanAction):
         stop = refused(found, *guards.values())
         if stop:
             raise RunError("\n".join(["nothing was changed:", *stop]))
+
+    def _refuse_other_fabric(self, run: Run, base: dict[str, Any] | None, task_vars: dict[str, Any]) -> None:
+        """Raise RunError where the hub belongs to another fabric."""
+        declared = run.inputs.variables.get("wireguard_fabric")
+        if base and declared is not None and base.get("fabric") != declared:
+            raise RunError(
+                f"{self.host(task_vars)} has fabric {base.get('fabric')!r} deployed, and this inventory declares "
+                f"{declared!r}: deploy it onto hosts of its own, or correct wireguard_fabric"
+            )
 
     def _recover(self, run: Run, base: dict[str, Any] | None, task_vars: dict[str, Any]) -> None:
         """Refuse to allocate anew what a hub has deployed; recover the record from the hub when asked to."""

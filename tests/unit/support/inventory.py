@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ansible.inventory.manager import InventoryManager
+from ansible.parsing import vault
 from ansible.parsing.dataloader import DataLoader
-from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.inputs import (
@@ -37,7 +38,7 @@ all:
       hosts: {web1: {}, web2: {}, db1: {}}
 """
 FABRIC = "wireguard_fabric: fab\nwireguard_supernet: 10.100.0.0/16\n"
-PASSWORD = VaultSecret(b"a password of the tests")
+PASSWORD = vault.VaultSecret(b"a password of the tests")
 
 
 def write(folder: Path, files: Mapping[str, str]) -> None:
@@ -47,24 +48,43 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def read(folder: Path, *, vault: bool = False, extra: Mapping[str, Any] | None = None) -> Inputs:
+@contextmanager
+def vault_secrets(secrets: list[tuple[str, vault.VaultSecret]]) -> Iterator[None]:
+    """Let Ansible know passwords as `ansible-playbook` does: since 2.19 once a process, so here it is taken back."""
+    context = getattr(vault, "VaultSecretsContext", None)
+    before = context and context.current(optional=True)
+    if context:
+        context._current = context(secrets)
+    try:
+        yield
+    finally:
+        if context:
+            context._current = before
+
+
+def read(folder: Path, *, password: bool = False, extra: Mapping[str, Any] | None = None) -> Inputs:
     """Let Ansible load an inventory, and the boundary read what it made of it."""
+    secrets = [("default", PASSWORD)] if password else []
+    with vault_secrets(secrets):
+        return _read(folder, secrets, extra or {})
+
+
+def _read(folder: Path, secrets: list[tuple[str, vault.VaultSecret]], extra: Mapping[str, Any]) -> Inputs:
     loader = DataLoader()
-    if vault:
-        loader.set_vault_secrets([("default", PASSWORD)])
+    loader.set_vault_secrets(secrets)
     inventory = InventoryManager(loader=loader, sources=[str(folder / "hosts.yml")])
     manager = VariableManager(loader=loader, inventory=inventory)
     task_vars = {
         "groups": inventory.get_groups_dict(),
         "hostvars": HostVars(inventory, manager, loader),
-        **(extra or {}),
+        **extra,
     }
     return read_inputs(task_vars, loader)
 
 
 def encrypted(text: str, indent: int) -> str:
     """Encrypt text as a vaulted value of YAML, indented below its key."""
-    lines = VaultLib([("default", PASSWORD)]).encrypt(text, PASSWORD).decode().splitlines()
+    lines = vault.VaultLib([("default", PASSWORD)]).encrypt(text, PASSWORD).decode().splitlines()
     return "!vault |\n" + "".join(f"{' ' * indent}{line}\n" for line in lines)
 
 

@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.values import origin_of
 from ansible_collections.tenantnet.wireguard.tests.unit.support import inventory
 from ansible_collections.tenantnet.wireguard.tests.unit.support.casefile import Case, read_cases
 
 CASES = read_cases(Path(__file__).parent / "cases")
+# Ansible's own words differ from version to version.
+_REASON = re.compile(r"(?<=cannot be templated: ).*(?=, define what it names)")
+pytestmark = pytest.mark.skipif(origin_of is None, reason="before ansible-core 2.19 numbers and null have no place")
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +30,8 @@ def test_messages(case: Case, tmp_path: Path):
     """Broken on purpose: a walk that stops at the first undefined name; places taken from the variable alone."""
     files = {name.removeprefix("file "): text for name, text in case.sections.items() if name.startswith("file ")}
     inventory.write(tmp_path, files)
-    case.check(inventory.messages(inventory.read(tmp_path), tmp_path))
+    found = inventory.messages(inventory.read(tmp_path), tmp_path)
+    case.check([_REASON.sub("REASON", message) for message in found])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.path.stem)
