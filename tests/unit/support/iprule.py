@@ -4,8 +4,8 @@
 """What the kernel does with routing rules: a small reference, written from ip-rule(8) and not from the compiler.
 
 Rules are read from the lowest priority up; a table of ours always has an answer (its last route is `unreachable`), an
-`unreachable` ends the search, and a goto jumps to the first rule of a higher priority. Rules of one priority stand in the order in which they were
-added, which depends on the history of a host: `orders` gives all that a test should try.
+`unreachable` ends the search, and a goto jumps to the first rule of a higher priority. Rules of one priority stand in
+the order in which they were added, which depends on the history of a host: `orders` gives all that a test should try.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class _Selector:
                 raise AssertionError(f"the interpreter of rules does not know {word!r} in {text!r}")
 
     def takes(self, packet: Packet) -> bool:
-        if self.iif and self.iif != packet.iif or packet.mark & self.mask != self.mark:
+        if (self.iif and self.iif != packet.iif) or packet.mark & self.mask != self.mark:
             return False
         return all(
             low <= _address(packet.source if source else packet.destination) <= high

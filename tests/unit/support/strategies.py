@@ -116,7 +116,8 @@ def _some(words: list[str]) -> st.SearchStrategy[list[str]]:
 _NEAR = st.sampled_from(
     (
         "10.100.1.0/24", "10.100.1.1", "10.100.0.0/15", "0.0.0.0/0", "::/0", "fd64:e5a:100:1::/64", "hub", "all", "no",
-        "tag:web", "service:mysql", "a", "a/prod", "a/prod/p1", "tcp/22", "tcp/", "tcp/0", "tcp/9-1", "generated", "nat",
+        "tag:web", "service:mysql", "a", "a/prod", "a/prod/p1", "tcp/22", "tcp/", "tcp/0", "tcp/9-1",
+        "generated", "nat",
         "51820", "051820", "-1", "1e3", "true", "", " ", "\n", "Ä", "x" * 33, "wg0", "lo", key("k"), "A" * 43 + "=",
         "2026-02-30", "2026-06-01", 0, 1, -1, 24, 51820, 65536, 2**31, 2**64, 10**40,
     )

@@ -86,7 +86,8 @@ def _routing(hub: dict[str, Any]) -> Iterator[str]:
 def _interfaces(hub: dict[str, Any]) -> Iterator[str]:
     yield f"uplinks {hub['uplinks']}"
     for item in hub["interfaces"]:
-        yield f"{item['name']} {item['segment']} port {item['listen_port']} mtu {item['mtu']} {' '.join(item['addresses'])}"
+        head = (item["name"], item["segment"], "port", item["listen_port"], "mtu", item["mtu"], *item["addresses"])
+        yield " ".join(map(str, head))
         for peer in item["peers"]:
             yield f"  {peer['id']} {peer['host'] or peer['public_key']} {' '.join(peer['allowed_ips'])}"
 

@@ -21,7 +21,8 @@ SOURCE, TARGET, HUB_ADDRESS = "10.100.1.2", "10.100.2.2", "10.100.1.1"
 
 def probe(to: str = "b/s/p", **changes: Any) -> dict[str, Any]:
     return {
-        "id": 0, "peer": "a/s/p", "source": SOURCE, "to": to, "address": TARGET, "protocol": "tcp", "port": 22, "family": 4,
+        "id": 0, "peer": "a/s/p", "source": SOURCE, "to": to, "address": TARGET, "protocol": "tcp", "port": 22,
+        "family": 4,
         "expected": "accepted", "policy": "x", **changes,
     }  # fmt: skip
 

@@ -59,7 +59,8 @@ def test_name(value: str):
 @pytest.mark.parametrize(
     "value",
     [
-        "", "A", "a ", " a", "a b", "-a", "a-", "_a", "a_", "a.b", "a/b", "a:b", "x" * 33, "a\n", "\na", "\u00e4", "a\0", "*",
+        "", "A", "a ", " a", "a b", "-a", "a-", "_a", "a_", "a.b", "a/b", "a:b", "x" * 33, "a\n", "\na",
+        "\u00e4", "a\0", "*",
         "\u0661", True, 7, 1.0, None, ["a"], {"a": 1}, datetime.date(2026, 6, 1), *WORDS_OF_OURS,
     ],
 )  # fmt: skip
@@ -108,7 +109,8 @@ def test_uplinks_may_have_dots(value: str, taken: bool):
 @pytest.mark.parametrize(
     ("value", "taken"),
     [
-        ("web1", True), ("vpn.example.net", True), ("192.0.2.1", True), ("2001:db8::1", True), ("_srv", True), ("WEB1", True),
+        ("web1", True), ("vpn.example.net", True), ("192.0.2.1", True), ("2001:db8::1", True), ("_srv", True),
+        ("WEB1", True),
         ("::1", True), ("", False), ("web 1", False), ("web1\n", False), ("-oProxyCommand=x", False), ("a;b", False),
         ("$(x)", False), ("x" * 254, False), ("\u00e4", False), (5, False), (None, False),
     ],
@@ -130,7 +132,8 @@ def test_integer_takes_its_canonical_text(value: Any, number: int):
 @pytest.mark.parametrize(
     "value",
     [
-        0, 11, "0", "11", -1, "-1", "05", "+5", " 5", "5 ", "5\n", "5.0", "5e0", "0x5", "1_0", "", "\u0665", "five", 5.0, True, False,
+        0, 11, "0", "11", -1, "-1", "05", "+5", " 5", "5 ", "5\n", "5.0", "5e0", "0x5", "1_0", "", "\u0665",
+        "five", 5.0, True, False,
         None, [5], {}, datetime.date(2026, 6, 1), 10**40, "9" * 21, float("nan"),
     ],
 )  # fmt: skip
@@ -181,7 +184,8 @@ def test_date(value: Any, day: datetime.date):
 @pytest.mark.parametrize(
     "value",
     [
-        "2027-02-29", "2027-13-01", "2027-3-1", "27-03-01", "20270301", 20270301, "2027-03-01 ", "2027-03-01T00:00:00", "",
+        "2027-02-29", "2027-13-01", "2027-3-1", "27-03-01", "20270301", 20270301, "2027-03-01 ",
+        "2027-03-01T00:00:00", "",
         "\u0662\u0660\u0662\u0667-03-01", datetime.datetime(2027, 3, 1), "tomorrow", None, True, 2027.0,
     ],
 )  # fmt: skip
@@ -210,8 +214,10 @@ def test_ports(value: str, result: Ports):
 @pytest.mark.parametrize(
     "value",
     [
-        "", "22", "tcp", "tcp/", "/22", "tcp/0", "tcp/65536", "tcp/100000", "tcp/9-1", "tcp/22-", "tcp/-22", "tcp/1-2-3", "tcp/ 22",
-        "TCP/22", "Tcp/22", "sctp/22", "icmp/8", "all/22", "any", "tcp/22,23", "tcp/22\n", "tcp/\u0662", "ICMP", "all ", "tcp:22",
+        "", "22", "tcp", "tcp/", "/22", "tcp/0", "tcp/65536", "tcp/100000", "tcp/9-1", "tcp/22-", "tcp/-22",
+        "tcp/1-2-3", "tcp/ 22",
+        "TCP/22", "Tcp/22", "sctp/22", "icmp/8", "all/22", "any", "tcp/22,23", "tcp/22\n", "tcp/\u0662",
+        "ICMP", "all ", "tcp:22",
         22, True, None, ["tcp/22"],
     ],
 )  # fmt: skip

@@ -116,9 +116,12 @@ WHOLE: dict[str, Any] = {
 }
 # Of every kind that YAML has, and of every kind that some key takes.
 NASTY = (
-    None, True, False, 0, -1, 24, 2**31, 10**40, 1.5, float("nan"), float("inf"), "", " ", "x", "X\n", "\0", "\u00e9", "-",
-    "a/s/p", "tag:web", "hub", "tcp/22", "10.100.1.0/24", "10.100.7.7", "::/0", "fd64:e5a:100:1::7", key("k"), "2027-03-01",
-    datetime.date(2027, 3, 1), datetime.datetime(2027, 3, 1), [], [None], [[]], ["x"], {}, {"name": "x"}, {None: None}, [{}],
+    None, True, False, 0, -1, 24, 2**31, 10**40, 1.5, float("nan"), float("inf"), "", " ", "x", "X\n", "\0",
+    "\u00e9", "-",
+    "a/s/p", "tag:web", "hub", "tcp/22", "10.100.1.0/24", "10.100.7.7", "::/0", "fd64:e5a:100:1::7", key("k"),
+    "2027-03-01",
+    datetime.date(2027, 3, 1), datetime.datetime(2027, 3, 1), [], [None], [[]], ["x"], {}, {"name": "x"},
+    {None: None}, [{}],
 )  # fmt: skip
 
 
@@ -127,14 +130,15 @@ def compile_variables(variables: dict[str, Any], record: Any = None, today: date
     try:
         return compile_it(Declaration(variables, HUBS, PEER_HOSTS, record, today))
     except DeclarationError as error:
-        assert error.problems.found
-        for problem in error.problems.found:
-            assert problem.path
-            assert str(problem.path[0]).startswith(("wireguard_", "wireguard.lock.yml", "hostvars["))
-            assert problem.wrong
-            assert problem.remedy
-        assert error.problems.texts(lambda path: None)
-        return None
+        problems = error.problems
+    assert problems.found
+    for problem in problems.found:
+        assert problem.path
+        assert str(problem.path[0]).startswith(("wireguard_", "wireguard.lock.yml", "hostvars["))
+        assert problem.wrong
+        assert problem.remedy
+    assert problems.texts(lambda path: None)
+    return None
 
 
 def test_the_whole_declaration_is_right():

@@ -23,8 +23,10 @@ MODULES = {
 NAMES = {"socket": {"inet_pton", "AF_INET", "AF_INET6"}, "json": {"dumps", "loads"}}
 # Reads the clock, the outside or itself, whatever it is called on.
 CALLS = {
-    "open", "print", "input", "exec", "eval", "compile", "__import__", "breakpoint", "globals", "now", "utcnow", "today",
-    "fromtimestamp", "read_text", "write_text", "read_bytes", "write_bytes", "getenv", "system", "popen", "Popen", "sleep",
+    "open", "print", "input", "exec", "eval", "compile", "__import__", "breakpoint", "globals", "now",
+    "utcnow", "today",
+    "fromtimestamp", "read_text", "write_text", "read_bytes", "write_bytes", "getenv", "system", "popen",
+    "Popen", "sleep",
     "getaddrinfo", "gethostbyname", "connect", "urandom", "random", "token_hex",
 }  # fmt: skip
 
@@ -44,10 +46,10 @@ def offences(source: str) -> Iterator[str]:
         elif isinstance(node, ast.Attribute):
             if isinstance(node.value, ast.Name) and node.attr not in NAMES.get(node.value.id, {node.attr}):
                 yield f"{line}: {node.value.id}.{node.attr}"
-            if node.attr in CALLS and not (isinstance(node.value, ast.Name) and node.value.id == "re"):
-                # `declaration.today` is an input; calling it would be a clock.
-                if node.attr != "today" or _is_called(node, source):
-                    yield f"{line}: .{node.attr}"
+            of_re = isinstance(node.value, ast.Name) and node.value.id == "re"
+            # `declaration.today` is an input; calling it would be a clock.
+            if node.attr in CALLS and not of_re and (node.attr != "today" or _is_called(node, source)):
+                yield f"{line}: .{node.attr}"
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CALLS:
             yield f"{line}: {node.func.id}()"
         elif isinstance(node, ast.Assert):
@@ -88,7 +90,8 @@ def test_what_is_not_pure_is_found(source: str):
 @pytest.mark.parametrize(
     "source",
     [
-        "from .addresses import Prefix", "from . import kinds", "import re\nX = re.compile('x')", "f(declaration.today)",
+        "from .addresses import Prefix", "from . import kinds", "import re\nX = re.compile('x')",
+        "f(declaration.today)",
         "datetime.date.fromisoformat('2027-03-01')", "import socket\nsocket.inet_pton(socket.AF_INET, 'x')",
     ],
 )  # fmt: skip

@@ -41,7 +41,7 @@ TENANTS = (
     tenant("b", segment("a-very-long-name-of-a-segment", peer("on"), peer("null"), peer("1e3"))),
 )
 names = st.text("ab01-_", max_size=6).map(lambda middle: f"n{middle}0")
-addresses4 = st.integers(0, 2**32 - 1).map(lambda value: parse_address("0.0.0.0")._replace(value=value))
+addresses4 = st.integers(0, 2**32 - 1).map(lambda value: parse_address("0.0.0.1")._replace(value=value))
 addresses6 = st.integers(0, 2**128 - 1).map(lambda value: parse_address("::")._replace(value=value))
 segments = st.builds(
     SegmentRecord,

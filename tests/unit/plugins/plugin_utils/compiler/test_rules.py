@@ -198,7 +198,7 @@ def test_the_underlay_never_reaches_the_fabric(plan: Compiled, family: int):
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_marks_lead_out_and_back(plan: Compiled, family: int):
-    """What the firewall marked on its way out goes by main, its replies by the hub's own table; no other mark counts."""
+    """What the firewall marked on its way out goes by main, its replies by the hub's own table; no other counts."""
     key = "subnet" if family == 4 else "subnet_v6"
     for rules in orders(rules_of(plan, family)):
         for here in plan.allocations.values():
@@ -216,7 +216,7 @@ def test_marks_are_bits_of_their_own():
     marks = (MARK_TO_INTERNET, MARK_ROTATION, MARK_FROM_INTERNET)
     assert all(mark & (mark - 1) == 0 for mark in marks)
     assert len(set(marks)) == 3
-    # wg-quick's mark is its listen port, Kubernetes' are 0x4000 and 0x8000, and the generation has the upper 24 of ct's.
+    # wg-quick's mark is its listen port, Kubernetes' are 0x4000 and 0x8000.
     assert all(mark > 0xFFFF for mark in marks)
 
 

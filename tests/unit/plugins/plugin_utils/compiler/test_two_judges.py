@@ -50,7 +50,8 @@ from hypothesis import strategies as st
 
 # A port of every kind that a policy of the strategies can name, its neighbours, and a protocol without ports.
 PORTS = (
-    ("tcp", 19), ("tcp", 20), ("tcp", 22), ("tcp", 24), ("tcp", 25), ("tcp", 30), ("tcp", 31), ("tcp", 443), ("tcp", 444),
+    ("tcp", 19), ("tcp", 20), ("tcp", 22), ("tcp", 24), ("tcp", 25), ("tcp", 30), ("tcp", 31), ("tcp", 443),
+    ("tcp", 444),
     ("tcp", 65535), ("udp", 1), ("udp", 53), ("udp", 54), ("icmp", 0), ("gre", 0),
 )  # fmt: skip
 WORLD = {4: "198.51.100.7", 6: "2001:db8:1::7"}
@@ -239,7 +240,7 @@ def test_nobody_sends_what_is_not_his(variables: dict[str, Any]):
     hub = Hub(found.plan)
     supernets = {supernet.family: supernet for supernet in found.network.supernets}
     for here in found.network.segments.values():
-        own = {block for block in here.prefixes}
+        own = set(here.prefixes)
         for other in found.network.segments.values():
             for subnet in other.subnets:
                 target = subnet.host(2).address
