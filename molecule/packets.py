@@ -97,7 +97,7 @@ def send(interface, kind, source, destination, marker, *words):
     with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(PROTOCOLS[source.version])) as link:
         hardware = bytes.fromhex(options.get("mac", "").replace(":", ""))
         address = (interface, PROTOCOLS[source.version], 0, 0, hardware)
-        for _ in range(int(options.get("times", 5))):
+        for _time in range(int(options.get("times", 5))):
             for packet in packets(source, destination, protocol, payload, options):
                 link.sendto(packet, address if hardware else address[:2])
             time.sleep(0.02)

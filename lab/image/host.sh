@@ -14,7 +14,7 @@ fi
 
 if [ -n "${LAB_GATEWAY:-}" ]; then
     ip -4 route replace default via "$LAB_GATEWAY" dev eth0
-    ip -6 route replace default via "$LAB_GATEWAY6" dev eth0
+    ip -6 route replace default via "$LAB_V6_ROUTER" dev eth0
 fi
 if [ -n "${LAB_ADDRESSES:-}" ]; then
     # The internet side: its addresses answer, and it forwards nothing.

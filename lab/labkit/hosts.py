@@ -57,7 +57,7 @@ class Host:
 
 INTERNET = Host("internet1", 2, environment=(("LAB_ADDRESSES", " ".join(INTERNET_ADDRESSES)),))
 # Everybody's way out leads to the internet side, which answers and forwards nothing.
-_ROUTED = (("LAB_GATEWAY", INTERNET.address), ("LAB_GATEWAY6", INTERNET.address_v6))
+_ROUTED = (("LAB_GATEWAY", INTERNET.address), ("LAB_V6_ROUTER", INTERNET.address_v6))
 
 HOSTS: dict[str, Host] = {
     host.name: host

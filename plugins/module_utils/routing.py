@@ -72,7 +72,6 @@ def reconcile(host: Host, plan: dict[str, Any]) -> None:
     if any(wanted_rules.values()):
         _refuse_foreign(live_rules, plan["priorities"])
     live_routes = iproute.read_routes(host)
-    _ensure_sysctl(host, plan)
     tables = {int(number): name for number, name in plan["tables"].items()}
     names = "".join(f"{number} {name}\n" for number, name in sorted(tables.items()))
     host.ensure_file(TABLE_NAMES, NOTICE + names, 0o644)
@@ -96,6 +95,9 @@ def reconcile(host: Host, plan: dict[str, Any]) -> None:
         host.ensure_file(_NETWORKD_FILE, NOTICE + _NETWORKD_TEXT, 0o644)
     ensure_enabled(host, states)
     ensure_started(host, states)
+    # Last, and at boot too only where the rules stand: a host that forwards before them hands on plain packets that
+    # claim to be the fabric's.
+    _ensure_sysctl(host, plan)
 
 
 def _closing_routes(plan: dict[str, Any], families: list[int]) -> set[Route]:

@@ -16,6 +16,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.values import locator, plain
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.compile import Declaration
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds import boolean as read_boolean
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.parse import HUB_VARIABLES, PREFIX, is_ours
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.problems import NO_VALUE, Locate, Problems
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.record import ROOT
@@ -128,7 +129,7 @@ def _frozen(raw: Mapping[str, Any], template: Any, problems: Problems) -> bool:
     """Tell whether the record may not change in this run: by default where CI or AWX runs it."""
     if "wireguard_allocation_frozen" in raw:
         value = plain(raw["wireguard_allocation_frozen"], ("wireguard_allocation_frozen",), template, problems)
-        return str(value).lower() in ("true", "yes", "1")
+        return read_boolean(value, ("wireguard_allocation_frozen",), problems) is True
     return bool(os.environ.get("CI")) or "awx_job_id" in raw or "tower_job_id" in raw
 
 
@@ -139,8 +140,9 @@ def load_record(path: str | None, problems: Problems) -> Any:
     try:
         with open(path, "rb") as file:
             text = _load_yaml(file.read())["all"]["vars"][RECORD_VARIABLE]
-        return _load_yaml(text)
-    except (KeyError, TypeError):
+        # Cut off behind its header it holds nothing: then it is damaged, and not absent.
+        return _load_yaml(text) or {}
+    except (AttributeError, KeyError, TypeError):
         # A file of another form: the compiler says so.
         return {}
     except FileNotFoundError:
@@ -152,9 +154,28 @@ def load_record(path: str | None, problems: Problems) -> Any:
 
 
 def _load_yaml(text: bytes | str) -> Any:
-    """Load YAML with the C loader where there is one: ten thousand peers take a second instead of ten."""
+    """Load YAML with the C loader where there is one: ten thousand peers take a second instead of ten.
+
+    A key that stands twice is an error: a merge that kept both sides of a conflict must not lose one in silence.
+    """
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
     try:
-        return loader.get_single_data()
+        node = loader.get_single_node()
+        _refuse_repeated_keys(node)
+        return None if node is None else loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+def _refuse_repeated_keys(node: yaml.Node | None) -> None:
+    """Raise YAMLError where a mapping has a key twice."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, item in node.value:
+            if key.value in seen:
+                raise yaml.YAMLError(f"{key.value!r} stands twice in one mapping (line {key.start_mark.line + 1})")
+            seen.add(key.value)
+            _refuse_repeated_keys(item)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_repeated_keys(item)

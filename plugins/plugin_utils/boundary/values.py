@@ -19,12 +19,15 @@ from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.problems import NO_VALUE, Path, Problems
 
 try:
-    # Since ansible-core 2.19 a value's place is a tag; the class is private, so its absence is not an error.
-    from ansible._internal._datatag._tags import Origin
+    # Since ansible-core 2.19 tags tell a value's place, and what came out of a vault (also by way of a template). The
+    # classes are private, so their absence is not an error.
+    from ansible._internal._datatag._tags import Origin, VaultedValue
 except ImportError:
     origin_of: Callable[[Any], Any] | None = None
+    vaulted_by: Callable[[Any], Any] | None = None
 else:
     origin_of = Origin.get_tag
+    vaulted_by = VaultedValue.get_tag
 
 Template = Callable[[Any], Any]
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
@@ -42,10 +45,7 @@ def plain(value: Any, path: Path, template: Template | None, problems: Problems)
             return _templated(value, path, template, problems)
         return str(value)
     if isinstance(value, Mapping):
-        return {
-            str(key) if isinstance(key, str) else key: plain(item, (*path, _part(key)), template, problems)
-            for key, item in value.items()
-        }
+        return {_plain_key(key): plain(item, (*path, _part(key)), template, problems) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item, (*path, index), template, problems) for index, item in enumerate(value)]
     if value is None or isinstance(value, bool):
@@ -55,15 +55,23 @@ def plain(value: Any, path: Path, template: Template | None, problems: Problems)
     if isinstance(value, float):
         return float(value)
     if isinstance(value, datetime.datetime):
-        return value
+        return datetime.datetime.combine(value.date(), value.time(), value.tzinfo)
     if isinstance(value, datetime.date):
         return datetime.date(value.year, value.month, value.day)
     try:
-        # A vaulted value decrypts when it becomes text.
-        return str(value)
+        # A vaulted value decrypts when it becomes text; joining makes the text plain.
+        problems.secret.add(path)
+        return "".join(str(value))
     except AnsibleError as error:
         problems.add(path, NO_VALUE, f"cannot be decrypted: {_first_line(error)}", "give the vault's password")
         return INVALID
+
+
+def _plain_key(key: Any) -> Any:
+    """Return a mapping's key as plain data: YAML allows numbers and dates, too."""
+    if isinstance(key, str):
+        return str(key)
+    return int(key) if isinstance(key, int) and not isinstance(key, bool) else key
 
 
 def _part(key: Any) -> str | int:
@@ -74,7 +82,10 @@ def _part(key: Any) -> str | int:
 def _templated(value: str, path: Path, template: Template, problems: Problems) -> Any:
     """Evaluate a template; what comes out is data and never a template again."""
     try:
-        return plain(template(value), path, None, problems)
+        result = template(value)
+        if vaulted_by is not None and vaulted_by(result) is not None:
+            problems.secret.add(path)
+        return plain(result, path, None, problems)
     except (AnsibleError, TypeError, ValueError) as error:
         problems.add(
             path, str(value), f"cannot be templated: {_first_line(error)}", "define what it names, or write the value"

@@ -94,13 +94,20 @@ def _string(value: Any, path: Path, problems: Problems, remedy: str) -> str | _I
     if isinstance(value, str):
         return str(value)
     if isinstance(value, (bool, int, float, datetime.date)):
-        shown = f"is {type(value).__name__} {str(value)!r} to YAML and not a string"
-        problems.add(path, value, shown, "quote it")
+        problems.add(path, value, f"is {type(value).__name__} {_as_text(value)} to YAML and not a string", "quote it")
     elif value is None:
         problems.add(path, NO_VALUE, "is empty", remedy)
     else:
         problems.add(path, value, "is not a string", remedy)
     return INVALID
+
+
+def _as_text(value: Any) -> str:
+    """Quote what a value is as text, as far as Python writes it: it refuses an integer of more than 4,300 digits."""
+    try:
+        return repr(str(value))
+    except ValueError:
+        return "of many digits"
 
 
 def text(value: Any, path: Path, problems: Problems) -> str | _Invalid:

@@ -11,6 +11,7 @@ the boundary, which hands in a `Locate` function when the problems are printed.
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -30,7 +31,10 @@ def path_text(path: Path) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += f".{part}" if text else part
+            # A key may hold anything: it must neither break the line nor bury the message.
+            word = part if part.isprintable() else repr(part)[1:-1]
+            word = word if len(word) <= _VALUE_LIMIT else word[: _VALUE_LIMIT - 3] + "..."
+            text += f".{word}" if text else word
     return text
 
 
@@ -42,8 +46,19 @@ def value_text(value: Any) -> str:
         text = "a list"
     else:
         # str() first: a template's result may be a subclass whose repr is not that of a plain string.
-        text = repr(str(value)) if isinstance(value, str) else repr(value)
+        try:
+            text = repr(str(value)) if isinstance(value, str) else repr(value)
+            # YAML reads dates by itself: they are shown as they were written.
+            text = str(value) if isinstance(value, datetime.date) else text
+        except ValueError:
+            # Python refuses to write an integer of more than 4,300 digits.
+            text = "a huge number"
     return text if len(text) <= _VALUE_LIMIT else text[: _VALUE_LIMIT - 3] + "..."
+
+
+def key_text(key: Any) -> str:
+    """Write a mapping's key as a word of a path."""
+    return str(key) if isinstance(key, str) else value_text(key)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -88,12 +103,19 @@ class Problem:
 
 @dataclass(slots=True)
 class Problems:
-    """The growing list of everything that is wrong."""
+    """The growing list of everything that is wrong.
+
+    secret: the paths of values that were vaulted, which no message shows.
+    """
 
     found: list[Problem] = field(default_factory=list)
+    secret: set[Path] = field(default_factory=set)
 
     def add(self, path: Path, value: Any, wrong: str, remedy: str, other: Path | None = None) -> None:
         """Record one problem; see `Problem` for the parts."""
+        if path in self.secret and not isinstance(value, _NoValue):
+            value = NO_VALUE
+            wrong = f"(vaulted), {wrong}"
         self.found.append(Problem(path, value, wrong, remedy, other))
 
     def touches(self, path: Path) -> bool:

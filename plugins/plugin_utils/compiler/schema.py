@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, Protocol, TypeVar, overload
 
 from .kinds import INVALID, Reader, _Invalid
-from .problems import NO_VALUE, Path, Problems, did_you_mean
+from .problems import NO_VALUE, Path, Problems, did_you_mean, key_text
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -88,8 +88,8 @@ def read_mapping(model: type[M], value: Any, path: Path, problems: Problems) -> 
     for key, item in value.items():
         known = options.get(key) if isinstance(key, str) else None
         if known is None:
-            hint = did_you_mean(str(key), options)
-            problems.add((*path, str(key)), NO_VALUE, f"is an unknown key{hint}", "correct or remove it")
+            hint = did_you_mean(key_text(key), options)
+            problems.add((*path, key_text(key)), NO_VALUE, f"is an unknown key{hint}", "correct or remove it")
             continue
         result = item if item is INVALID else known.reader(item, (*path, key), problems)
         if result is not INVALID:

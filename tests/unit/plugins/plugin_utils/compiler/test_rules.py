@@ -116,7 +116,7 @@ def test_a_segment_finds_its_own_table_and_nobody_elses(plan: Compiled, family: 
     """Every segment, from every segment's addresses: its own table for its own, for another's at most its own.
 
     Nothing that arrives on a segment's interface is ever looked up in main or in the hub's own table.
-    Broken on purpose: a leaf that says `lookup` without `iif`; the last `goto` of a node left out.
+    Broken on purpose: a leaf that says `lookup` without `iif`.
     """
     key = "subnet" if family == 4 else "subnet_v6"
     near = list(plan.allocations.values())
@@ -223,7 +223,7 @@ def test_marks_are_bits_of_their_own():
 def test_a_packet_reads_few_rules_however_many_segments_there_are():
     """255 segments: 20 to 30 rules. One rule after another it would be up to 255.
 
-    Broken on purpose: a tree of depth 1.
+    Broken on purpose: a tree of depth 1; nodes that do not lead out of the tree.
     """
     plan = compiled(tenant("a", *(segment(f"s{number:03}") for number in range(255))))
     (rules,) = orders(rules_of(plan, 4), tries=1)
