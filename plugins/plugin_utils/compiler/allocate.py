@@ -53,6 +53,13 @@ def allocate(fabric: Fabric, record: Record, today: datetime.date, problems: Pro
     return network, replace(record, segments=segments, released=released)
 
 
+def check_numbers(fabric: Fabric, record: Record, problems: Problems) -> None:
+    """Report numbers and interfaces that two segments have, in a declaration that cannot be placed anyway."""
+    places = list(_places(fabric, record, problems))
+    allocate_numbers(fabric, places, problems)
+    allocate_interfaces(places, problems)
+
+
 def _places(fabric: Fabric, record: Record, problems: Problems) -> Iterator[Place]:
     """Yield management first, then the segments by name: the order of allocation, not of the lists."""
     default_hub = fabric.hubs[0].name

@@ -139,7 +139,8 @@ def _check_peers(fabric: Fabric, peer_hosts: set[str], problems: Problems) -> No
         unique(hosts, "is another peer of this segment", "a host is one peer of a segment: remove one", problems)
         for peer in peers:
             kinds = [key for key in ("host", "public_key", "key") if getattr(peer, key) is not None]
-            if len(kinds) != 1:
+            told = any(problems.touches((*peer.path, key)) for key in ("host", "public_key", "key"))
+            if len(kinds) != 1 and not told:
                 wrong = f"has {' and '.join(kinds)}" if kinds else "is neither managed, external nor generated"
                 problems.add(
                     peer.path,

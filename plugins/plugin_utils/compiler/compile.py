@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .allocate import allocate
+from .allocate import allocate, check_numbers
 from .check import check_fabric
 from .grants import bar_peers, compile_grants
 from .model import Fabric
@@ -20,7 +20,7 @@ from .placed import draft
 from .plan import hub_plan, peer_plans
 from .probes import compile_probes
 from .problems import NO_VALUE, DeclarationError, Path, Problems
-from .record import empty_record, read_record, render_record
+from .record import Record, empty_record, read_record, render_record
 from .verdict import run_tests
 
 
@@ -53,18 +53,16 @@ def compile_declaration(declaration: Declaration, problems: Problems | None = No
     fabric = _read(declaration, problems)
     if fabric is None:
         raise DeclarationError(problems)
-    if problems.found:
-        raise _with_selectors(fabric, declaration, problems)
     recorded = (
         empty_record(fabric.fabric)
         if declaration.record is None
         else read_record(declaration.record, fabric.fabric, problems)
     )
-    if recorded is None:
-        raise DeclarationError(problems)
+    if problems.found or recorded is None:
+        raise _with_selectors(fabric, recorded or empty_record(fabric.fabric), declaration, problems)
     network, record = allocate(fabric, recorded, declaration.today, problems)
     if network is None:
-        raise _with_selectors(fabric, declaration, problems)
+        raise _with_selectors(fabric, recorded, declaration, problems)
     bar_peers(network, declaration.today)
     grants = compile_grants(network, declaration.today, problems)
     tests = run_tests(network, grants, problems)
@@ -80,8 +78,9 @@ def compile_declaration(declaration: Declaration, problems: Problems | None = No
     }
 
 
-def _with_selectors(fabric: Fabric, declaration: Declaration, problems: Problems) -> DeclarationError:
-    """Return the error of a declaration that cannot be placed, with what is wrong in its selectors too."""
+def _with_selectors(fabric: Fabric, recorded: Record, declaration: Declaration, problems: Problems) -> DeclarationError:
+    """Return the error of a declaration that cannot be placed, with what else is wrong: numbers and selectors."""
+    check_numbers(fabric, recorded, problems)
     network = draft(fabric)
     grants = compile_grants(network, declaration.today, problems)
     run_tests(network, grants, problems)

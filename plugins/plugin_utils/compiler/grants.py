@@ -84,10 +84,12 @@ def _policy_grants(policy: Policy, selectors: Selectors, problems: Problems) -> 
     """Yield the grants of one policy."""
     sources = _resolved(policy.from_, (*policy.path, "from"), selectors, problems)
     targets = _resolved(policy.to, (*policy.path, "to"), selectors, problems)
+    before = len(problems.found)
     for match, path, word in sources:
         if match.ports is not None or INTERNET in match.parties:
             problems.add(path, word, "cannot open connections", "name a tenant, segment, peer, tag, management or hub")
-            return
+    if len(problems.found) > before:
+        return
     if HUB in {party for match, _path, _word in sources for party in match.parties}:
         for match, path, word in targets:
             if INTERNET in match.parties or HUB in match.parties:
@@ -119,7 +121,11 @@ def _policy_grants(policy: Policy, selectors: Selectors, problems: Problems) -> 
                     empty = False
                     for ports in target_match.ports or policy.ports or ():
                         yield Grant(source, target, ports, policy.name)
-    if empty:
+    if empty and len(problems.found) == before:
+        tagged = any(match.by_tag for match, _path, _word in (*sources, *targets))
+        if not tagged:
+            problems.add(policy.path, policy.name, "joins a peer with itself only", "name another party")
+            return
         problems.add(
             policy.path,
             policy.name,

@@ -79,7 +79,7 @@ def read_mapping(model: type[M], value: Any, path: Path, problems: Problems) -> 
     options = options_of(model)
     if not isinstance(value, Mapping):
         if value is None:
-            problems.add(path, NO_VALUE, "is empty", f"write a mapping with {', '.join(_required(options))}")
+            problems.add(path, NO_VALUE, "is empty", f"write a mapping with {', '.join(_required(options) or options)}")
         else:
             problems.add(path, value, "is not a mapping", f"write keys and values: {', '.join(options)}")
         return INVALID

@@ -325,7 +325,8 @@ import datetime, json, sys
 sys.path.insert(0, sys.argv[1])
 from compiler.compile import Declaration, compile_declaration
 variables, hosts = json.load(sys.stdin)
-print(json.dumps(compile_declaration(Declaration(variables, {"hub1": ({}, None)}, hosts, None, datetime.date(2026, 6, 1)))))
+declaration = Declaration(variables, {"hub1": ({}, None)}, hosts, None, datetime.date(2026, 6, 1))
+print(json.dumps(compile_declaration(declaration)))
 """
 
 
