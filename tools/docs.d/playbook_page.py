@@ -95,7 +95,7 @@ def _plan() -> dict[str, Any]:
     plan = example.compiled()["overview"]
     found = overview.changes(example.compiled(with_more=False)["overview"], plan)
     cut: dict[str, Any] = {
-        key: [next(item for item in value if _TENANT in json.dumps(item))] if isinstance(value, list) else value
+        key: [item for item in value if _TENANT in json.dumps(item)][:1] if isinstance(value, list) else value
         for key, value in plan.items()
     }
     return {**cut, "changes": found[:1], "changes_reason": None}

@@ -10,6 +10,7 @@ firewall's text) and shares no code with the verdicts that it is compared with. 
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
 
@@ -76,7 +77,7 @@ class Hub:
 
     def carry(self, probe: Probe, flow: nft.Flow | None = None) -> Outcome:
         """Carry a packet that stands on an interface already, wherever it came from."""
-        family = ip_address(probe.source).version
+        family = _parsed(probe.source).version
         flow = flow or nft.Flow(probe.source, probe.destination, probe.protocol, probe.port)
         packet = nft.Packet(
             family, probe.iif, "", probe.source, probe.destination, probe.protocol, flow,
@@ -102,7 +103,7 @@ class Hub:
 
     def answer(self, source: str, destination: str) -> str | None:
         """Send a packet of the hub's own, and return the peer that gets it."""
-        family = ip_address(source).version
+        family = _parsed(source).version
         flow = nft.Flow(destination, source, "tcp", 0, state="established", direction="reply", mark=nft.GENERATION)
         packet = nft.Packet(family, "lo", "", source, destination, "tcp", flow)
         packet.oif = self._route(packet)
@@ -116,7 +117,7 @@ class Hub:
         It is addressed to the uplink until conntrack translates it back, between the chains of prerouting and the
         rules; the rules see the peer's address and the firewall's mark.
         """
-        family = ip_address(probe.source).version
+        family = _parsed(probe.source).version
         packet = nft.Packet(
             family, UPLINK, "", probe.destination, nft.MASQUERADED[family], probe.protocol, flow, "echo-reply"
         )
@@ -142,9 +143,14 @@ class Hub:
 
 def _longest(blocks: Any, address: str) -> str | None:
     """Return what belongs to the longest block that holds an address."""
-    here = ip_address(address)
+    here = _parsed(address)
     held = [(block.prefixlen, name) for block, name in blocks if block.version == here.version and here in block]
     return max(held)[1] if held else None
+
+
+@cache
+def _parsed(address: str) -> Any:
+    return ip_address(address)
 
 
 def _policy(packet: nft.Packet) -> str:

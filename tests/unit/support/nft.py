@@ -162,7 +162,7 @@ class Ruleset:
 
     def _rule(self, words: _Words, packet: Packet) -> str | None:
         """Follow one rule; None where it does not match or has no verdict."""
-        while words.left:
+        while words.first:
             if words.take("counter"):
                 continue
             if words.take("masquerade"):
@@ -178,9 +178,9 @@ class Ruleset:
                 return None
             elif words.take("tcp", "flags"):
                 return None
-            elif words.left[0] in (ACCEPT, DROP, "return"):
-                return words.left[0]
-            elif words.left[0] in ("goto", "jump"):
+            elif words.first in (ACCEPT, DROP, "return"):
+                return words.first
+            elif words.first in ("goto", "jump"):
                 return " ".join(words.left[:2])
             elif words.take("meta", "mark", "set", "meta", "mark", "or"):
                 packet.mark |= int(words.next(), 0)
@@ -286,22 +286,32 @@ class _Words:
     """The words of a rule that are left to follow."""
 
     def __init__(self, words: list[str]) -> None:
-        self.left = list(words)
+        self._words = words
+        self._place = 0
+
+    @property
+    def left(self) -> list[str]:
+        return self._words[self._place :]
+
+    @property
+    def first(self) -> str:
+        """The next word, or an empty string at the end."""
+        return self._words[self._place] if self._place < len(self._words) else ""
 
     def take(self, *words: str) -> bool:
         """Take these words if they come next."""
-        if tuple(self.left[: len(words)]) != words:
+        # Most of what is asked for is not there, and shows it by its first word.
+        if self.first != words[0] or self._words[self._place : self._place + len(words)] != list(words):
             return False
-        self.skip(len(words))
+        self._place += len(words)
         return True
 
     def next(self) -> str:
-        word = self.left[0]
-        self.skip(1)
-        return word
+        self._place += 1
+        return self._words[self._place - 1]
 
     def skip(self, count: int) -> None:
-        self.left = self.left[count:]
+        self._place += count
 
 
 def overlaps(ruleset: Ruleset) -> Iterator[tuple[str, str, str]]:
