@@ -18,7 +18,7 @@ from .addresses import Prefix, prefixes_text, without_nested
 from .grants import Grant
 from .model import DEFAULT_MTU
 from .placed import Network, PlacedPeer, PlacedSegment
-from .routes import compile_routes
+from .routes import compile_routes, unique_networks
 from .rules import MARK_FROM_INTERNET, MARK_ROTATION, MARK_TO_INTERNET, compile_rules
 from .ruleset import render_ruleset
 from .selectors import HUB, INTERNET
@@ -32,6 +32,7 @@ def hub_plan(network: Network, grants: list[Grant], hub: str) -> dict[str, Any]:
     fabric = network.fabric
     segments = [segment for segment in network.segments.values() if segment.hub == hub]
     uplinks = network.hub(hub).uplinks
+    networks = [block for blocks in unique_networks(segments).values() for block in blocks]
     hub_table = fabric.routing_table_base
     routes = compile_routes(network, grants, hub, hub_table)
     interfaces = [
@@ -71,6 +72,7 @@ def hub_plan(network: Network, grants: list[Grant], hub: str) -> dict[str, Any]:
                     [rule.priority, rule.selector, rule.action]
                     for rule in compile_rules(
                         segments,
+                        networks,
                         supernet,
                         fabric.rule_priority_base,
                         hub_table,

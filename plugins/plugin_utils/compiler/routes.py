@@ -31,7 +31,7 @@ def compile_routes(network: Network, grants: Iterable[Grant], hub: str, hub_tabl
     """Return a hub's routes by the interface that they lead through, sorted."""
     found: dict[str, set[Route]] = defaultdict(set)
     segments = [segment for segment in network.segments.values() if segment.hub == hub]
-    unique = _unique_networks(segments)
+    unique = unique_networks(segments)
     for segment in segments:
         for subnet in segment.subnets:
             found[segment.interface].add(Route(hub_table, subnet, subnet.host(1)))
@@ -67,7 +67,7 @@ def _peers_of(party: str, network: Network) -> list[PlacedPeer]:
     return [network.peers[party]] if party in network.peers else []
 
 
-def _unique_networks(segments: list[PlacedSegment]) -> dict[str, list[Prefix]]:
+def unique_networks(segments: list[PlacedSegment]) -> dict[str, list[Prefix]]:
     """Return, by segment, the networks behind its peers that no other segment of the hub uses too."""
     blocks = [(block, segment.id) for segment in segments for peer in segment.peers for block in peer.declared.networks]
     shared = {

@@ -7,6 +7,8 @@ The kernel reads rules one after another, so one rule per segment in a row would
 500 of them leave 0.60 of the forwarding of small packets). Priorities, from `wireguard_rule_priority_base`:
 
     +0      iif lo to SUPERNET lookup HUB TABLE     the hub's own packets, by destination
+    +0      from SUPERNET iif lo to NETWORK         the hub's replies to a network behind a peer; never the hub's
+            lookup HUB TABLE                        other traffic, which may know another network of that name
     +10     fwmark TO_INTERNET lookup main          what the firewall has marked as meant for the internet
     +20     fwmark FROM_INTERNET lookup HUB TABLE   replies that come back through NAT
     +30     from SUPERNET goto +100                 packets with a fabric source: into the tree
@@ -54,14 +56,25 @@ class Rule:
 
 
 def compile_rules(
-    segments: Iterable[PlacedSegment], supernet: Prefix, base: int, hub_table: int, segment_prefix: int
+    segments: Iterable[PlacedSegment],
+    networks: Iterable[Prefix],
+    supernet: Prefix,
+    base: int,
+    hub_table: int,
+    segment_prefix: int,
 ) -> list[Rule]:
     """Return the rules of one family, sorted.
 
-    supernet: the family's; base: the first priority; segment_prefix: the usual length of a subnet, in bits.
+    networks: those behind peers that the hub's table knows; supernet: the family's; base: the first priority;
+    segment_prefix: the usual length of a subnet, in bits.
     """
     family = supernet.family
     rules = {
+        Rule(base + OWN, f"from {supernet.text} iif lo to {network.text}", f"lookup {hub_table}")
+        for network in networks
+        if network.family == family
+    }
+    rules |= {
         Rule(base + OWN, f"iif lo to {supernet.text}", f"lookup {hub_table}"),
         Rule(base + TO_INTERNET, f"fwmark {MARK_TO_INTERNET:#x}/{MARK_TO_INTERNET:#x}", "lookup main"),
         Rule(base + FROM_INTERNET, f"fwmark {MARK_FROM_INTERNET:#x}/{MARK_FROM_INTERNET:#x}", f"lookup {hub_table}"),
