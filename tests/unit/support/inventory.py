@@ -53,12 +53,12 @@ def vault_secrets(secrets: list[tuple[str, vault.VaultSecret]]) -> Iterator[None
     """Let Ansible know passwords as `ansible-playbook` does: since 2.19 once a process, so here it is taken back."""
     context = getattr(vault, "VaultSecretsContext", None)
     before = context and context.current(optional=True)
-    if context:
+    if context is not None:
         context._current = context(secrets)
     try:
         yield
     finally:
-        if context:
+        if context is not None:
             context._current = before
 
 

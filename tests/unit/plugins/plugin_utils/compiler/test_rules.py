@@ -223,7 +223,7 @@ def test_marks_are_bits_of_their_own():
 def test_a_packet_reads_few_rules_however_many_segments_there_are():
     """255 segments: 20 to 30 rules. One rule after another it would be up to 255.
 
-    Broken on purpose: a tree of depth 1; nodes that do not lead out of the tree.
+    Broken on purpose: a tree of depth 1.
     """
     plan = compiled(tenant("a", *(segment(f"s{number:03}") for number in range(255))))
     (rules,) = orders(rules_of(plan, 4), tries=1)
