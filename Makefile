@@ -25,7 +25,7 @@ demo: lab ## deploy the example network onto the lab, prove it with packets, pri
 	@tools/demo
 
 test: ## all that CI runs
-	@tools/setup galaxy
+	@tools/setup tests
 	@tools/test
 
 bench: setup ## measure what the design promises, as ratios

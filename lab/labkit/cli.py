@@ -21,30 +21,31 @@ def up(hosts: Sequence[Host], *, anew: bool = False) -> None:
     machine.make_namespace()
     machine.guard()
     containers.keys()
-    name = image.tag()
     have = containers.containers()
     outdated, stopped, missing = [], [], []
     for host in hosts:
         container = have.get(host.name)
         if container is None:
             missing.append(host)
-        elif anew or container.spec != containers.spec(host, name):
+        elif anew or container.spec != containers.spec(host, image.tag(host.release)):
             outdated.append(host)
         elif not container.running:
             stopped.append(host)
     changed = [*outdated, *stopped, *missing]
     if outdated or missing:
-        name = image.ensure(quiet=True)
+        for release in sorted({host.release for host in [*outdated, *missing]}):
+            image.ensure(release, quiet=True)
         containers.network()
     if outdated:
         say(f"removing {_names(outdated)}{'' if anew else ': made from an older image'}")
         containers.together(containers.remove, outdated, "removing")
     if stopped:
         say(f"starting {_names(stopped)}")
-        containers.together(lambda host: containers.start(host, name), stopped, "starting")
+        containers.together(lambda host: containers.start(host, image.tag(host.release)), stopped, "starting")
     if outdated or missing:
         say(f"making {_names([*outdated, *missing])}")
-        containers.together(lambda host: containers.create(host, name), [*outdated, *missing], "making")
+        making = [*outdated, *missing]
+        containers.together(lambda host: containers.create(host, image.tag(host.release)), making, "making")
     containers.join_network()
     # Also those that were up: whoever calls next wants to use them.
     silent = [host for host in hosts if host in changed or not containers.answers(host)]
@@ -86,14 +87,13 @@ def status() -> int:
     """Say how each host is; non-zero unless the usual ones are all up."""
     machine.make_namespace()
     have = containers.containers()
-    name = image.tag()
     well = True
     for host in HOSTS.values():
         container = have.get(host.name)
         words = container.state if container else "absent"
         if container and container.running:
             words = "up" if containers.answers(host) else "running, does not answer by SSH"
-            if container.spec != containers.spec(host, name):
+            if container.spec != containers.spec(host, image.tag(host.release)):
                 words += ", made from an older image"
         well &= words == "up" or not host.default
         print(f"{host.name:10} {host.address:14} {host.address_v6:18} {words}", flush=True)

@@ -33,6 +33,8 @@ class Host:
     environment: tuple[tuple[str, str], ...] = ()
     # Whether `lab up` without names starts it.
     default: bool = True
+    # Its own Debian release; empty: that of all others.
+    release: str = ""
 
     @property
     def address(self) -> str:
@@ -73,6 +75,12 @@ HOSTS: dict[str, Host] = {
         Host("ops1", 26, _ROUTED),
         # A host that Ansible doesn't manage: it is given a client configuration, as a customer would be.
         Host("spare1", 27, _ROUTED, default=False),
+        # The releases that the collection supports beside the lab's own: a hub and a peer of each.
+        Host("hub-11", 31, _ROUTED, default=False, release="bullseye"),
+        Host("peer-11", 32, _ROUTED, default=False, release="bullseye"),
+        Host("peer-12", 35, _ROUTED, default=False),
+        Host("hub-13", 33, _ROUTED, default=False, release="trixie"),
+        Host("peer-13", 34, _ROUTED, default=False, release="trixie"),
     )
 }
 DEFAULT_HOSTS = [host for host in HOSTS.values() if host.default]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The image that the lab's hosts are made from: a small Debian with systemd, made on this machine and kept.
 
-`TENANTNET_LAB_RELEASE` chooses the Debian release. `TENANTNET_LAB_IMAGE` names an image of Debian or Ubuntu that podman
-can pull, to start from that instead of a mirror.
+`TENANTNET_LAB_RELEASE` chooses the Debian release of the hosts that have none of their own. `TENANTNET_LAB_IMAGE` names
+an image of Debian or Ubuntu that podman can pull, to start from that instead of a mirror.
 """
 
 from __future__ import annotations
@@ -34,25 +34,27 @@ OFFERED = [
 WITHOUT_WIREGUARD_GO = {"bullseye"}
 
 
-def release() -> str:
-    """The Debian release that the hosts run."""
+def release(own: str = "") -> str:
+    """The Debian release of a host: its own, or what the user chose for all others."""
+    if own:
+        return own
     name = os.environ.get("TENANTNET_LAB_RELEASE") or "bookworm"
     if not re.fullmatch(r"[a-z]+", name):
         raise LabError(f"TENANTNET_LAB_RELEASE is {name!r}: give a release's code name, as bookworm")
     return name
 
 
-def base() -> str:
-    """The image to start from, if the user named one."""
-    return os.environ.get("TENANTNET_LAB_IMAGE") or ""
+def base(own: str = "") -> str:
+    """The image to start from, if the user named one; a host with a release of its own takes no other."""
+    return "" if own else os.environ.get("TENANTNET_LAB_IMAGE") or ""
 
 
-def tag() -> str:
-    """The image's name, which changes with everything that it is made from."""
-    recipe = hashlib.sha256(repr((base(), PACKAGES, OFFERED)).encode())
+def tag(own: str = "") -> str:
+    """The image's name, which changes with everything that it is made from; own: a host's own release."""
+    recipe = hashlib.sha256(repr((base(own), PACKAGES, OFFERED)).encode())
     for file in sorted(RECIPE.iterdir()):
         recipe.update(file.name.encode() + b"\0" + file.read_bytes())
-    return f"{REPOSITORY}:{'named' if base() else release()}-{recipe.hexdigest()[:12]}"
+    return f"{REPOSITORY}:{'named' if base(own) else release(own)}-{recipe.hexdigest()[:12]}"
 
 
 def mirrors() -> list[str]:
@@ -89,19 +91,19 @@ def mirrors() -> list[str]:
     return found
 
 
-def ensure(*, quiet: bool = False) -> str:
+def ensure(own: str = "", *, quiet: bool = False) -> str:
     """See to it that podman has the image, and return its name."""
-    name = tag()
+    name = tag(own)
     if podman("image", "exists", name, check=False).returncode == 0:
         if not quiet:
             say(f"image {name} is there")
         return name
     start = time.monotonic()
-    if base():
+    if base(own):
         _provision_named(name)
     else:
-        _import(name, _make(name))
-        _tidy()
+        _import(name, archive(own))
+        _tidy(release(own))
     say(f"image {name} is ready ({time.monotonic() - start:.0f} s)")
     return name
 
@@ -114,17 +116,17 @@ def forget() -> None:
         archive.unlink()
 
 
-def _make(name: str) -> Path:
+def archive(own: str = "") -> Path:
     """Make the image's files from a Debian mirror, or find them made by an earlier call."""
-    archive = lab_home() / "images" / (name.rpartition(":")[2] + ".tar")
-    if archive.exists():
+    made = lab_home() / "images" / (tag(own).rpartition(":")[2] + ".tar")
+    if made.exists():
         say("taking the hosts' image from the cache")
-        return archive
-    say(f"making the hosts' image, Debian {release()}, from packages (1 to 3 minutes, once)")
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = archive.with_suffix(f".{os.getpid()}.tar")
+        return made
+    say(f"making the hosts' image, Debian {release(own)}, from packages (1 to 3 minutes, once)")
+    made.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = made.with_suffix(f".{os.getpid()}.tar")
     packages, borrow = PACKAGES, ""
-    if release() in WITHOUT_WIREGUARD_GO:
+    if release(own) in WITHOUT_WIREGUARD_GO:
         packages = [package for package in PACKAGES if package != "wireguard-go"]
         program = shutil.which("wireguard-go")
         if program is None:
@@ -138,29 +140,29 @@ def _make(name: str) -> Path:
     command = [
         "mmdebstrap", "--quiet", "--variant=minbase", "--skip=cleanup/apt",
         f"--include={','.join(packages)}", f"--customize-hook={hook}",
-        *_proxies(), release(), str(unfinished), *mirrors(),
+        *_proxies(), release(own), str(unfinished), *mirrors(),
     ]  # fmt: skip
     try:
         run(command, timeout=1800)
-        unfinished.rename(archive)
+        unfinished.rename(made)
     finally:
         unfinished.unlink(missing_ok=True)
-    return archive
+    return made
 
 
-def _tidy() -> None:
+def _tidy(name: str) -> None:
     """Keep the latest two images of a release (two checkouts may differ) and remove what is older: they are large."""
     made = lab_home() / "images"
-    finished = re.compile(rf"{release()}-[0-9a-f]{{12}}\.tar")
+    finished = re.compile(rf"{name}-[0-9a-f]{{12}}\.tar")
     archives = [file for file in made.iterdir() if finished.fullmatch(file.name)]
     for old in sorted(archives, key=lambda file: file.stat().st_mtime)[:-2]:
         old.unlink()
     known = podman("images", "--format={{.Repository}}:{{.Tag}}", REPOSITORY).stdout.split()
-    for name in known:
-        label = name.rpartition(":")[2]
-        if label.startswith(f"{release()}-") and not (made / f"{label}.tar").exists():
+    for each in known:
+        label = each.rpartition(":")[2]
+        if label.startswith(f"{name}-") and not (made / f"{label}.tar").exists():
             # Refused, rightly, while a host uses it.
-            podman("rmi", name, check=False)
+            podman("rmi", each, check=False)
 
 
 def _proxies() -> list[str]:
@@ -173,14 +175,14 @@ def _proxies() -> list[str]:
     return found
 
 
-def _import(name: str, archive: Path) -> None:
+def _import(name: str, files: Path) -> None:
     done = podman(
-        "import", "--change", "CMD=/sbin/init", "--change", "STOPSIGNAL=SIGRTMIN+3", str(archive), name, check=False
+        "import", "--change", "CMD=/sbin/init", "--change", "STOPSIGNAL=SIGRTMIN+3", str(files), name, check=False
     )
     if done.returncode != 0:
         # Not to stumble over the same broken file each time.
-        archive.unlink(missing_ok=True)
-        raise LabError(f"podman could not import {archive}, which is removed now: try again\n  {done.stderr.strip()}")
+        files.unlink(missing_ok=True)
+        raise LabError(f"podman could not import {files}, which is removed now: try again\n  {done.stderr.strip()}")
 
 
 def _provision_named(name: str) -> None:

@@ -106,7 +106,7 @@ def galaxy(job: Job) -> str:
     """the artifact: its build, what it holds, galaxy-importer, its playbooks once installed"""
     python = ROOT / ".venv-galaxy" / "bin" / "python"
     if not python.exists():
-        job.fail("there is no .venv-galaxy: run tools/setup galaxy")
+        job.fail("there is no .venv-galaxy: run tools/setup tests")
         job.check()
     tree = copy_tree("galaxy")
     output = CACHE / "galaxy"
