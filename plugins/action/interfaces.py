@@ -26,13 +26,11 @@ class ActionModule(PlanAction):
         part = run.slice(scope, host)
         if part is None:
             return {"changed": False, "skipped": True, "msg": f"{host} has no part in the fabric"}
-        removable = self.names("wireguard_allow_removal", task_vars)
         if scope == "hub":
             arguments = {
                 "interfaces": [_hub_interface(item) for item in part["interfaces"]],
                 "reported": _joined(run.notes("peer-keys")),
                 "accepted": self.names("wireguard_accept_new_key", task_vars),
-                "removable": removable,
                 "claim": self.claim(run, task_vars),
             }
         else:
@@ -41,7 +39,7 @@ class ActionModule(PlanAction):
                 "interfaces": _peer_interfaces(part["memberships"]),
                 "reported": _joined(run.notes("hub-keys")),
                 "accepted": ["*"],
-                "removable": removable,
+                "removable": self.names("wireguard_allow_removal", task_vars),
             }
         result = self.module("interfaces", {"scope": scope, **arguments}, task_vars)
         if result.get("failed"):

@@ -14,7 +14,8 @@ import json
 import re
 from typing import Any
 
-from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError, without_keys
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.iproute import default_routes
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.units import (
     FIREWALL,
     FOLDER,
@@ -94,7 +95,7 @@ def reconcile(host: Host, ruleset: str, uplinks: list[str] | None) -> dict[str, 
         if code:
             if previous is not None:
                 host.write(BOOT_FILE, previous, 0o600)
-            raise HostError(f"nft refuses the firewall, the old one is in force: {errors.strip()}")
+            raise HostError(f"nft refuses the firewall, the old one is in force: {without_keys(errors)}")
         _write_state(host, {"generation": generation, "ruleset": digest, "live": _live_fingerprint(host)})
     states = read_units(host, [FIREWALL])
     ensure_enabled(host, states)
@@ -159,8 +160,4 @@ def _host_elements(host: Host, uplinks: list[str] | None) -> str:
 
 def default_uplinks(host: Host) -> list[str]:
     """Return the interfaces of the default routes in the main table."""
-    names = set()
-    for family in (4, 6):
-        output = host.run(["ip", "-j", f"-{family}", "route", "show", "default"]).strip()
-        names |= {str(item["dev"]) for item in json.loads(output or "[]") if "dev" in item}
-    return sorted(names)
+    return sorted({str(item["dev"]) for family in (4, 6) for item in default_routes(host, family) if "dev" in item})

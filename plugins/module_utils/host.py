@@ -11,13 +11,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import subprocess
-import tempfile
 from typing import Sequence
+
+# 32 bytes in base64.
+_KEY = re.compile(r"[A-Za-z0-9+/]{42,43}=")
 
 
 class HostError(Exception):
     """Something on the host could not be read or changed; the message says what and what to do."""
+
+
+def without_keys(text: str) -> str:
+    """Return what a command said with every WireGuard key blotted out: some quote what they could not read."""
+    return _KEY.sub("(key)", text.strip())
 
 
 class Host:
@@ -44,7 +52,7 @@ class Host:
         """
         code, output, errors = self.attempt(argv, stdin)
         if code:
-            raise HostError(f"{' '.join(argv)}: failed with status {code}: {errors.strip() or output.strip()}")
+            raise HostError(f"{' '.join(argv)}: failed with status {code}: {without_keys(errors.strip() or output)}")
         return output
 
     def attempt(self, argv: Sequence[str], stdin: str | None = None) -> tuple[int, str, str]:
@@ -115,29 +123,46 @@ class Host:
         """
         target = self.path(path)
         folder = os.path.dirname(target)
-        temporary = ""
+        temporary = self._unfinished(path)
         try:
-            # mkstemp makes the file 0600: a secret is never readable by others, not even before it is whole.
-            descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(target)}.", dir=folder)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fchmod(file.fileno(), mode)
-                os.fsync(file.fileno())
-            os.rename(temporary, target)
-            temporary = ""
+            # What a killed run left; under the lock of a task nobody else writes there.
+            self._unlink(temporary)
+            # 0600 from the first byte: a secret is never readable by others, not even before it is whole.
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fchmod(file.fileno(), mode)
+                    os.fsync(file.fileno())
+                os.rename(temporary, target)
+            except OSError:
+                self._unlink(temporary)
+                raise
             self._sync_folder(folder)
         except OSError as error:
             raise HostError(f"{path}: cannot be written: {error.strerror}; the old file is untouched") from error
-        finally:
-            if temporary:
-                self._unlink(temporary)
+
+    def _unfinished(self, path: str) -> str:
+        """Return where a file is written before it is whole.
+
+        One place for each file: a killed run leaves no more than that, and the next run finds it.
+        """
+        folder, name = os.path.split(self.path(path))
+        return os.path.join(folder, f".{name}.unfinished")
+
+    def sweep(self, path: str) -> None:
+        """Remove what a killed run left beside a file that needs no writing: it may hold a secret."""
+        unfinished = self._unfinished(path)
+        if os.path.lexists(unfinished) and not self.check:
+            self._remove(unfinished)
 
     def ensure_file(self, path: str, text: str, mode: int, secret: bool = False, folder_mode: int = 0o755) -> bool:
         """Make a file have this text and mode; record the change and its diff, and return whether it differed.
 
         secret: the diff shows only that the file differs.
         """
+        self.sweep(path)
         before = self.read(path)
         if before == text and os.stat(self.path(path)).st_mode & 0o777 == mode:
             return False
@@ -152,19 +177,26 @@ class Host:
 
     def ensure_absent(self, path: str) -> bool:
         """Remove a file; return whether there was one."""
+        self.sweep(path)
         if not os.path.lexists(self.path(path)):
             return False
         if self.applies(f"remove {path}"):
-            self._unlink(self.path(path))
-            self._sync_folder(os.path.dirname(self.path(path)))
+            self._remove(self.path(path))
         return True
 
+    def drop_folder(self, path: str) -> None:
+        """Remove a folder of ours that nobody has put anything else into."""
+        if not self.check:
+            with contextlib.suppress(OSError):
+                os.rmdir(self.path(path))
+
     def ensure_setting(self, key: str, value: str) -> None:
-        """Make a kernel setting (in sysctl's words, with no dot inside a name) what it should be.
+        """Make a kernel setting, in the words of sysctl(8), what it should be.
 
         Raises HostError where the kernel has no such setting or refuses the value.
         """
-        path = "/proc/sys/" + key.replace(".", "/")
+        # Where slashes part the words, a dot belongs to an interface's name.
+        path = "/proc/sys/" + (key if "/" in key else key.replace(".", "/"))
         live = self.read(path)
         if live is None:
             raise HostError(f"{key}: the kernel has no such setting")
@@ -174,6 +206,14 @@ class Host:
                     file.write(value + "\n")
             except OSError as error:
                 raise HostError(f"{key}: cannot be set to {value}: {error.strerror}") from error
+
+    def _remove(self, path: str) -> None:
+        """Remove a file for good; raises HostError where that cannot be done."""
+        try:
+            self._unlink(path)
+            self._sync_folder(os.path.dirname(path))
+        except OSError as error:
+            raise HostError(f"{path}: cannot be removed: {error.strerror}") from error
 
     @staticmethod
     def _unlink(path: str) -> None:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import Any, NamedTuple
+from typing import Any, Container, NamedTuple
 
 from ansible_collections.tenantnet.wireguard.plugins.module_utils import iproute, keys, wireguard
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.foreign import udp_ports
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.iproute import Route
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.units import (
@@ -144,17 +145,14 @@ def _configuration_path(name: str) -> str:
     return f"{CONFIGURATION_FOLDER}/{name}.conf"
 
 
-def reconcile(host: Host, items: list[dict[str, Any]], removable: list[str]) -> dict[str, str]:
-    """Make the host's interfaces what a plan says.
+def retire(host: Host, wanted: Container[str], removable: list[str]) -> list[str]:
+    """Remove the interfaces of ours whose names are wanted no more, and return their names.
 
-    removable: the tenants, segments or peers whose interfaces may be removed when they are wanted no more.
-    Returns the public key of each interface; it lacks those that check mode would make.
+    On a hub this comes before everything else: once the rules and the firewall no longer speak of an interface, it
+    would be anybody's. removable: the tenants, segments or peers whose interfaces may be removed.
+    Raises HostError, with nothing changed, where one of them is not named there.
     """
-    wanted = {item.name: item for item in map(read_wanted, items)}
-    live = read_live(host)
-    owned = owned_interfaces(host)
-    _refuse_foreign(host, wanted, live, set(owned))
-    gone = {name: about for name, about in owned.items() if name not in wanted}
+    gone = {name: about for name, about in owned_interfaces(host).items() if name not in wanted}
     held_back = sorted(about for about in gone.values() if not _may_remove(about, removable))
     if held_back:
         raise HostError(
@@ -162,6 +160,18 @@ def reconcile(host: Host, items: list[dict[str, Any]], removable: list[str]) -> 
             "or declare them again"
         )
     _remove(host, sorted(gone))
+    return sorted(gone)
+
+
+def reconcile(host: Host, items: list[dict[str, Any]]) -> dict[str, str]:
+    """Make the host's interfaces what a plan says; those that it says nothing of are `retire`'s.
+
+    Returns the public key of each interface; it lacks those that check mode would make.
+    """
+    wanted = {item.name: item for item in map(read_wanted, items)}
+    live = read_live(host)
+    owned = owned_interfaces(host)
+    _refuse_foreign(host, wanted, live, set(owned))
     public_keys: dict[str, str] = {}
     private_keys: dict[str, str | None] = {}
     reload_needed = False
@@ -219,6 +229,14 @@ def _refuse_foreign(host: Host, wanted: dict[str, Wanted], live: Live, ours: set
                 f"UDP port {device.listen_port} of {ports[device.listen_port]} is in use by interface {name}, "
                 "which is not ours: choose another `listen_port`"
             )
+    own = {device.listen_port for name, device in live.devices.items() if name in ours}
+    # An interface of ours that is down asks for nothing new: what holds its port may be its own last process.
+    asked = {port for port, name in ports.items() if name not in ours or name in live.devices}
+    for port in sorted((asked - own) & udp_ports(host)):
+        raise HostError(
+            f"UDP port {port} of {ports[port]} is in use on this host by something that is not ours (see ss -lunp): "
+            "choose another `listen_port`"
+        )
 
 
 def _ensure_files(host: Host, item: Wanted, private_key: str | None) -> bool:
@@ -356,10 +374,18 @@ def _start(host: Host, states: dict[str, Any], live: Live) -> None:
 
 
 def _remove(host: Host, names: list[str]) -> None:
-    """Remove interfaces of ours and their files; their keys stay until a removal is complete."""
+    """Remove interfaces of ours and their files; their keys stay until a removal is complete.
+
+    The configuration goes last: it says that the rest is ours, also to the run after one that was killed in here.
+    """
     stop_and_disable(host, [f"wg-quick@{name}.service" for name in names])
     for name in names:
-        host.ensure_absent(_configuration_path(name))
         for family in (4, 6):
             host.ensure_absent(f"{BATCH_FOLDER}/{name}.v{family}")
-        host.ensure_absent(f"{FOLDER}/wg-quick@{name}.service.d/tenantnet.conf")
+        drop_in = f"{FOLDER}/wg-quick@{name}.service.d"
+        if host.ensure_absent(f"{drop_in}/tenantnet.conf"):
+            host.drop_folder(drop_in)
+    if names and not host.check:
+        reload_manager(host)
+    for name in names:
+        host.ensure_absent(_configuration_path(name))

@@ -127,6 +127,11 @@ def read_routes(host: Host) -> set[Route]:
     return found
 
 
+def default_routes(host: Host, family: int) -> list[dict[str, Any]]:
+    """Return the default routes of the main table, as ip prints them with numbers."""
+    return _json(host, ["ip", "-N", "-j", f"-{family}", "route", "show", "default"])
+
+
 def route_line(verb: str, route: Route) -> str:
     """Write a line for ``ip -batch``; `replace` makes it harmless to run twice."""
     line = f"route {verb} {'' if route.device else 'unreachable '}{route.to}"

@@ -43,6 +43,7 @@ def ensure_key(host: Host, name: str, existing: str | None) -> str | None:
     Raises HostError where the file holds no key.
     """
     path = key_path(name)
+    host.sweep(path)
     text = host.read(path)
     if text is not None:
         key = text.strip()

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.tenantnet.wireguard.plugins.module_utils import iproute
-from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError
+from ansible_collections.tenantnet.wireguard.plugins.module_utils import foreign, iproute
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.iproute import Route, Rule
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.units import (
     FOLDER,
@@ -31,6 +31,11 @@ SYSCTL_FILE = "/etc/sysctl.d/60-tenantnet.conf"
 NOTICE = "# Managed by tenantnet.wireguard: changes are overwritten.\n"
 # On a peer: behind every other route to the same network that its administrator may have.
 _GUARD_METRIC = 4294967295
+FORWARDING_V6 = "net.ipv6.conf.all.forwarding"
+# With slashes, as sysctl(8) has it: an interface's name may have dots.
+_SETTINGS_V6 = "net/ipv6/conf/"
+# RTPROT_RA of the kernel's rtnetlink.h.
+_FROM_ADVERTISEMENT = "9"
 # When it starts, networkd removes rules and routes that it did not make, unless it is told not to.
 _NETWORKD = "systemd-networkd.service"
 _NETWORKD_FILE = "/etc/systemd/networkd.conf.d/60-tenantnet.conf"
@@ -69,10 +74,12 @@ def reconcile(host: Host, plan: dict[str, Any]) -> None:
     }
     closing = _closing_routes(plan, families)
     live_rules = {family: iproute.read_rules(host, family) for family in (4, 6)}
-    if any(wanted_rules.values()):
-        _refuse_foreign(live_rules, plan["priorities"])
     live_routes = iproute.read_routes(host)
     tables = {int(number): name for number, name in plan["tables"].items()}
+    if any(wanted_rules.values()):
+        foreign.refuse_rules(live_rules, plan["priorities"])
+        new = set(tables) - {route.table for route in live_routes}
+        foreign.refuse_tables(host, tables, new, live_rules, TABLE_NAMES)
     names = "".join(f"{number} {name}\n" for number, name in sorted(tables.items()))
     host.ensure_file(TABLE_NAMES, NOTICE + names, 0o644)
     host.ensure_file(PROTOCOL_NAME, NOTICE + f"{iproute.PROTOCOL} tenantnet\n", 0o644)
@@ -119,23 +126,11 @@ def _run(host: Host, lines: list[Any]) -> None:
         iproute.run_batch(host, family, batch)
 
 
-def _refuse_foreign(live: dict[int, Any], priorities: list[int]) -> None:
-    """Stop where rules of others stand between ours."""
-    found = [
-        f"IPv{family} rule {rule.priority}: {rule.selector} {rule.action}"
-        for family in (4, 6)
-        for rule in iproute.foreign_rules(live[family], priorities[0], priorities[1])
-    ]
-    if found:
-        raise HostError(
-            f"routing rules of somebody else stand among the priorities {priorities[0]} to {priorities[1]} "
-            f"({'; '.join(found)}): remove them, or set wireguard_rule_priority_base to a range that is free"
-        )
-
-
 def _ensure_sysctl(host: Host, plan: dict[str, Any]) -> None:
     """Make kernel settings what the plan says, in the running kernel and at boot."""
     wanted = {str(key): str(value) for key, value in plan["sysctl"].items()}
+    if FORWARDING_V6 in wanted:
+        wanted.update(_router_advertisements(host))
     ports = str(plan.get("reserved_ports") or "")
     if ports:
         key = "net.ipv4.ip_local_reserved_ports"
@@ -143,10 +138,32 @@ def _ensure_sysctl(host: Host, plan: dict[str, Any]) -> None:
         wanted[key] = _join_ports(live, ports)
     if not wanted:
         return
-    lines = "".join(f"{key} = {value}\n" for key, value in sorted(wanted.items()))
-    host.ensure_file(SYSCTL_FILE, NOTICE + lines, 0o644)
-    for key, value in sorted(wanted.items()):
+    # An interface's own settings come before those of all: a router would already have stopped to listen.
+    ordered = sorted(wanted.items(), key=lambda item: (item[0] == FORWARDING_V6, item[0]))
+    host.ensure_file(SYSCTL_FILE, NOTICE + "".join(f"{key} = {value}\n" for key, value in ordered), 0o644)
+    for key, value in ordered:
         host.ensure_setting(key, value)
+
+
+def _router_advertisements(host: Host) -> dict[str, str]:
+    """Return the settings that let the host keep its IPv6 default route where a router advertises it.
+
+    A kernel that forwards ignores advertisements, unless accept_ra is 2 (ip-sysctl.rst); then the route, and with it
+    the hub's way out, would be gone when its lifetime ends. What is set once stays while the interface is there.
+    """
+    names = {
+        str(item["dev"]) for item in iproute.default_routes(host, 6) if str(item.get("protocol")) == _FROM_ADVERTISEMENT
+    }
+    found = {}
+    for line in (host.read(SYSCTL_FILE) or "").splitlines():
+        if line.startswith(_SETTINGS_V6) and line.endswith("/accept_ra = 2"):
+            names.add(line[len(_SETTINGS_V6) : -len("/accept_ra = 2")])
+    for name in names:
+        live = (host.read(f"/proc/sys/{_SETTINGS_V6}{name}/accept_ra") or "0").strip()
+        # 0: somebody else on the host looks after advertisements, networkd for example.
+        if live != "0":
+            found[f"{_SETTINGS_V6}{name}/accept_ra"] = "2"
+    return found
 
 
 def _join_ports(live: str, ours: str) -> str:

@@ -41,19 +41,21 @@ def read_devices(host: Host) -> dict[str, Device]:
     devices: dict[str, Device] = {}
     for line in host.run(["wg", "show", "all", "dump"]).splitlines():
         words = line.split("\t")
-        if len(words) == 5:
-            name, private_key, _public, port, _mark = words
-            devices[name] = Device("" if private_key == "(none)" else private_key, int(port), {})
-        elif len(words) == 9:
-            name, key, _psk, endpoint, allowed, _handshake, _rx, _tx, keepalive = words
-            devices[name].peers[key] = Peer(
-                key,
-                frozenset() if allowed == "(none)" else frozenset(allowed.split(",")),
-                "" if endpoint == "(none)" else endpoint,
-                0 if keepalive == "off" else int(keepalive),
-            )
-        else:
-            raise HostError(f"wg show all dump: printed a line of {len(words)} fields, which is no form we know")
+        try:
+            if len(words) == 5:
+                name, private_key, _public, port, _mark = words
+                devices[name] = Device("" if private_key == "(none)" else private_key, int(port), {})
+            else:
+                name, key, _psk, endpoint, allowed, _handshake, _rx, _tx, keepalive = words
+                devices[name].peers[key] = Peer(
+                    key,
+                    frozenset() if allowed == "(none)" else frozenset(allowed.split(",")),
+                    "" if endpoint == "(none)" else endpoint,
+                    0 if keepalive == "off" else int(keepalive),
+                )
+        except (KeyError, ValueError):
+            # The line itself may hold a private key, and so may Python's words about it.
+            raise HostError("wg show all dump: printed a line of no form that we know") from None
     return devices
 
 

@@ -43,7 +43,9 @@ options:
     elements: str
     default: []
   removable:
-    description: Tenants, segments or peers whose interfaces may be removed. Filled in by the action plugin.
+    description:
+      - Tenants, segments or peers whose interfaces may be removed. Filled in by the action plugin.
+      - Used where O(scope=peer); on a hub M(tenantnet.wireguard.retired) has removed them before.
     type: list
     elements: str
     default: []
@@ -104,7 +106,8 @@ def main() -> None:
         if params["scope"] == "peer":
             # A peer knows nobody but its hub: without the hub's key there is nothing to bring up yet.
             complete = [interface for interface in complete if interface["peers"]]
-        return {"public_keys": interfaces.reconcile(host, complete, params["removable"]), "pending": pending}
+            interfaces.retire(host, {interface["name"] for interface in complete}, params["removable"])
+        return {"public_keys": interfaces.reconcile(host, complete), "pending": pending}
 
     run_driver(module, drive)
 

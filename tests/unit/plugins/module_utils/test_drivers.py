@@ -13,7 +13,7 @@ from ansible_collections.tenantnet.wireguard.plugins.module_utils import (
     known_keys,
     wireguard,
 )
-from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import HostError
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError, without_keys
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.wireguard import Peer
 from ansible_collections.tenantnet.wireguard.tests.unit.support.scripted_host import ScriptedHost
 
@@ -43,6 +43,33 @@ def test_the_dump_is_read_whole(tmp_path):
     device = wireguard.read_devices(host)["wg0"]
     assert (device.listen_port, device.private_key) == (51820, PRIVATE)
     assert device.peers == {B: peer(B, "10.1.0.2/32", endpoint="192.0.2.1:5", keepalive=25)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"wg0\t{A}\t{PRIVATE}\t51820\toff\tx", f"wg0\t51820\t{A}\t{PRIVATE}\toff", f"wg0 {PRIVATE}",
+        f"wg9\t{B}\t{PRIVATE}\t(none)\t(none)\t0\t0\t0\toff", f"wg0\t{B}\t(none)\t-\t-\t0\t0\t0\t{PRIVATE}",
+    ],
+    ids=["a-field-more", "port-moved", "no-tabs", "unknown-interface", "keepalive-moved"],
+)  # fmt: skip
+def test_a_dump_of_another_form_is_an_error_that_tells_no_key(tmp_path, line):
+    """Broken once by converting the fields outside of the try: Python's own error quoted the private key."""
+    with pytest.raises(HostError, match="no form that we know") as caught:
+        wireguard.read_devices(ScriptedHost(tmp_path, {"wg show all dump": dump() + line + "\n"}))
+    assert PRIVATE not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_what_a_failing_command_says_is_told_without_keys(tmp_path):
+    """Broken once by quoting it whole."""
+    text = f"Line unrecognized: `PrivateKey={PRIVATE}'\nkey is {A}"
+    assert without_keys(text) == "Line unrecognized: `PrivateKey=(key)'\nkey is (key)"
+    host = Host(root=str(tmp_path))
+    with pytest.raises(HostError) as caught:
+        host.run(["sh", "-c", "cat >&2; exit 3"], stdin=text)
+    assert PRIVATE not in str(caught.value)
+    assert "status 3: Line unrecognized" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +151,7 @@ def fresh(tmp_path, **answers):
 
 def test_a_new_interface_is_complete_on_disk_before_it_starts(tmp_path):
     host = fresh(tmp_path)
-    assert interfaces.reconcile(host, [INTERFACE], []) == {"wg0": B}
+    assert interfaces.reconcile(host, [INTERFACE]) == {"wg0": B}
     text = (tmp_path / "etc/wireguard/wg0.conf").read_text()
     key = (tmp_path / "etc/tenantnet/keys/management.key").read_text().strip()
     assert f"PrivateKey = {key}" in text
@@ -147,7 +174,7 @@ def test_a_new_interface_is_complete_on_disk_before_it_starts(tmp_path):
 
 def test_a_second_run_keeps_the_key_and_changes_nothing(tmp_path):
     host = fresh(tmp_path)
-    interfaces.reconcile(host, [INTERFACE], [])
+    interfaces.reconcile(host, [INTERFACE])
     key = (tmp_path / "etc/tenantnet/keys/management.key").read_text()
     address = [{"ifname": "wg0", "mtu": 1420, "addr_info": [
         {"scope": "global", "local": "10.1.0.1", "prefixlen": 32},
@@ -165,7 +192,7 @@ def test_a_second_run_keeps_the_key_and_changes_nothing(tmp_path):
             "systemctl show": "Id=wg-quick@wg0.service\nActiveState=active\nUnitFileState=enabled\n",
         },
     )
-    interfaces.reconcile(again, [INTERFACE], [])
+    interfaces.reconcile(again, [INTERFACE])
     assert again.changes == []
     assert (tmp_path / "etc/tenantnet/keys/management.key").read_text() == key
 
@@ -207,8 +234,29 @@ def test_what_is_not_ours_is_never_taken(tmp_path, where, answers, message):
         (tmp_path / where).write_text("[Interface]\n")
     host = fresh(tmp_path, **answers)
     with pytest.raises(HostError, match=message):
-        interfaces.reconcile(host, [INTERFACE], [])
+        interfaces.reconcile(host, [INTERFACE])
     assert host.changes == []
+
+
+UDP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+ 7029: 00000000:CA6C {peer}:{port} 07 00000000:00000000 00:00000000 00000000     0        0 1679863 2 0 0
+"""
+
+
+@pytest.mark.parametrize("name", ["udp", "udp6"])
+def test_a_port_that_a_program_listens_on_is_not_taken(tmp_path, name):
+    """Broken once by looking at WireGuard's own interfaces only: the interface would not have started."""
+    file = tmp_path / "proc/net" / name
+    file.parent.mkdir(parents=True)
+    file.write_text(UDP.format(peer="00000000", port="0000"))
+    host = fresh(tmp_path)
+    with pytest.raises(HostError, match="UDP port 51820 of wg0 is in use on this host"):
+        interfaces.reconcile(host, [INTERFACE])
+    assert host.changes == []
+    # A client's own port, which the kernel chose for one connection.
+    file.write_text(UDP.format(peer="0100007F", port="0035"))
+    interfaces.reconcile(fresh(tmp_path), [INTERFACE])
 
 
 @pytest.mark.parametrize(
@@ -221,12 +269,12 @@ def test_an_interface_is_removed_only_when_it_is_named(tmp_path, removable, allo
     (folder / "foreign.conf").write_text("[Interface]\n")
     host = fresh(tmp_path)
     if allowed:
-        interfaces.reconcile(host, [], removable)
+        interfaces.retire(host, set(), removable)
         assert host.lines("systemctl disable") == ["systemctl disable --now wg-quick@tenant-a.service"]
         assert sorted(path.name for path in folder.iterdir()) == ["foreign.conf"]
     else:
         with pytest.raises(HostError, match="tenant-a/production; name them in wireguard_allow_removal"):
-            interfaces.reconcile(host, [], removable)
+            interfaces.retire(host, set(), removable)
         assert host.changes == []
 
 

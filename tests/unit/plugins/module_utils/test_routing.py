@@ -123,6 +123,88 @@ def test_a_stranger_among_our_priorities_stops_everything(tmp_path):
     assert host.changes == []
 
 
+def batch(**lists):
+    """What ip prints for one batch of tables: a list for each that is asked for."""
+    return lambda _line, stdin: "\n".join(
+        json.dumps(lists.get(f"t{line.split()[-1]}", []))
+        for line in stdin.splitlines()
+        if line.startswith("route show")
+    )
+
+
+@pytest.mark.parametrize(
+    ("answers", "files", "message"),
+    [
+        (
+            {"ip -N -j -d -6 -force": batch(t10001=[{"dst": "2001:db8::/32", "protocol": "3"}])}, {},
+            r"table 10001 has routes of somebody else \(2001:db8::/32\)",
+        ),
+        (
+            {"ip -N -j -4 rule": json.dumps([{"priority": 100, "src": "all", "fwmark": "0x9", "table": "10001"}])}, {},
+            r"table 10001 is used by a rule of somebody else \(IPv4 rule 100\)",
+        ),
+        ({}, {"rt_tables": "# names\n255 local\n10001 mine # theirs\n"}, "iproute2/rt_tables names table 10001 mine"),
+        ({}, {"rt_tables.d/vpn.conf": "77\ttn-management\n"}, "rt_tables.d/vpn.conf names table 77 tn-management"),
+    ],
+)  # fmt: skip
+def test_a_table_that_is_somebody_elses_stops_everything(tmp_path, answers, files, message):
+    """Broken once by asking for routes of our own protocol only."""
+    for name, text in files.items():
+        path = tmp_path / "etc/iproute2" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    host = ScriptedHost(tmp_path, answers)
+    with pytest.raises(HostError, match=message) as caught:
+        routing.reconcile(host, PLAN)
+    assert "wireguard_routing_table_base" in str(caught.value)
+    assert host.changes == []
+
+
+def test_tables_are_asked_for_one_by_one_where_ip_skips_those_that_nobody_has(tmp_path):
+    """An ip that prints nothing at all for a table without routes, as some versions do."""
+    taken = json.dumps([{"dst": "192.0.2.0/24", "protocol": "3"}])
+    host = ScriptedHost(tmp_path, {"ip -N -j -d -4 -force": lambda _l, stdin: taken if "10002" in stdin else ""})
+    with pytest.raises(HostError, match="table 10002 has routes"):
+        routing.reconcile(host, dict(PLAN, tables={"10001": "a", "10002": "b"}))
+
+
+def test_tables_that_are_ours_already_are_not_asked_for_again(tmp_path):
+    closed = json.dumps([{"type": "7", "dst": "default", "table": "10001", "flags": []}])
+    host = ScriptedHost(tmp_path, {"ip -N -j -4 route show table all": closed})
+    routing.reconcile(host, PLAN)
+    assert not host.lines("ip -N -j -d")
+
+
+ADVERTISED = json.dumps([{"dst": "default", "gateway": "fe80::1", "dev": "eth0.7", "protocol": "9"}])
+
+
+@pytest.mark.parametrize(
+    ("routes", "live", "wanted"),
+    [
+        (ADVERTISED, "1", "2"), (ADVERTISED, "2", "2"),
+        # networkd does it, nobody does it, no route comes that way.
+        (ADVERTISED, "0", "0"), ("[]", "1", "1"), (ADVERTISED.replace('"9"', '"3"'), "1", "1"),
+    ],
+)  # fmt: skip
+def test_a_hub_that_learns_its_way_out_goes_on_listening_to_routers(tmp_path, routes, live, wanted):
+    """Broken once by turning on forwarding alone: the kernel then ignores advertisements."""
+    settings = tmp_path / "proc/sys/net/ipv6/conf"
+    for name, text in {"all/forwarding": "0", "eth0.7/accept_ra": live}.items():
+        (settings / name).parent.mkdir(parents=True)
+        (settings / name).write_text(text + "\n")
+    plan = dict(PLAN, sysctl={"net.ipv6.conf.all.forwarding": 1})
+    host = ScriptedHost(tmp_path, {"ip -N -j -6 route show default": routes})
+    routing.reconcile(host, plan)
+    assert (settings / "eth0.7/accept_ra").read_text().strip() == wanted
+    assert (settings / "all/forwarding").read_text().strip() == "1"
+    text = (tmp_path / "etc/sysctl.d/60-tenantnet.conf").read_text()
+    assert ("net/ipv6/conf/eth0.7/accept_ra = 2\nnet.ipv6.conf.all.forwarding" in text) == (wanted == "2")
+    # The route may be gone for a while: what was set stays.
+    again = ScriptedHost(tmp_path)
+    routing.reconcile(again, plan)
+    assert (tmp_path / "etc/sysctl.d/60-tenantnet.conf").read_text() == text
+
+
 @pytest.mark.parametrize(
     ("before", "ours", "after"),
     [
