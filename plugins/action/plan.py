@@ -64,7 +64,8 @@ class ActionModule(PlanAction):
                     f"{guard}: {', '.join(unknown)} is no tenant, segment or peer, neither declared nor deployed: "
                     "correct it, or leave it out"
                 )
-        stop = refused(found, *guards.values())
+        removable, renumberable = guards.values()
+        stop = refused(found, removable, renumberable, overview["renamed"])
         if stop:
             raise RunError("\n".join(["nothing was changed:", *stop]))
 

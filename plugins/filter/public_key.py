@@ -43,7 +43,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.values import plain
-from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds import public_key_fault
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds import key_fault
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.problems import Problems
 
 
@@ -57,7 +57,7 @@ def public_key(private_key: Any) -> str:
     if problems.found:
         raise AnsibleFilterError("; ".join(problems.texts(lambda _path: None)))
     # Public and private keys have one form: 32 bytes, canonical base64, not all zeros.
-    fault = public_key_fault(word.strip()) if isinstance(word, str) else "is not a string"
+    fault = key_fault(word.strip()) if isinstance(word, str) else "is not a string"
     if fault:
         raise AnsibleFilterError(
             f"public_key: the private key (not shown) {fault}, give the output of 'wg genkey' (44 characters of base64)"

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.secrets import secret_finder
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.values import locator, plain
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.compile import Declaration
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds import boolean as read_boolean
@@ -55,6 +56,7 @@ def read_inputs(task_vars: Mapping[str, Any], loader: DataLoader) -> Inputs:
     peer_hosts = [str(name) for name in groups.get(str(task_vars.get("wireguard_peers_group", PEERS_GROUP)), ())]
     problems = Problems()
     raw = {name: task_vars["hostvars"].raw_get(name) for name in hub_names}
+    problems.tells_secrets = secret_finder(raw.values())
     first = raw[hub_names[0]] if hub_names else {}
     roots: dict[str, Any] = {f"hostvars[{name}]": variables for name, variables in raw.items()}
     roots.update({key: value for key, value in first.items() if str(key).startswith(PREFIX)})
@@ -148,9 +150,16 @@ def load_record(path: str | None, problems: Problems) -> Any:
     except FileNotFoundError:
         return None
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        problems.add(ROOT, path, f"cannot be read: {reason}", "restore it from git")
+        problems.add(ROOT, NO_VALUE, f"{path} cannot be read: {_reason(error)}", "restore it from git")
         return None
+
+
+def _reason(error: Exception) -> str:
+    """Say in one line why a file is no YAML, with the line where YAML says so."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return f"line {mark.line + 1}: {getattr(error, 'problem', None) or 'is not YAML'}"
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]
 
 
 def _load_yaml(text: bytes | str) -> Any:

@@ -83,13 +83,16 @@ def _templated(value: str, path: Path, template: Template, problems: Problems) -
     """Evaluate a template; what comes out is data and never a template again."""
     try:
         result = template(value)
+        problems.templates[path] = str(value)
         if vaulted_by is not None and vaulted_by(result) is not None:
             problems.secret.add(path)
         return plain(result, path, None, problems)
     except (AnsibleError, TypeError, ValueError) as error:
-        problems.add(
-            path, str(value), f"cannot be templated: {_first_line(error)}", "define what it names, or write the value"
-        )
+        # A filter that refuses a value likes to quote it.
+        secret = problems.tells_secrets(str(value))
+        reason = "it uses a vaulted value, and the reason may quote it" if secret else _first_line(error)
+        problems.templates.pop(path, None)
+        problems.add(path, str(value), f"cannot be templated: {reason}", "define what it names, or write the value")
         return INVALID
 
 

@@ -76,17 +76,17 @@ def _places(fabric: Fabric, record: Record, problems: Problems) -> Iterator[Plac
     declared = [
         (f"{tenant.name}/{segment.name}", tenant, segment) for tenant in fabric.tenants for segment in tenant.segments
     ]
-    names = {name for name, _tenant, _segment in declared}
+    paths = {name: segment.path for name, _tenant, segment in declared}
     claimed: dict[str, Path] = {}
     for name, tenant, segment in sorted(declared, key=lambda item: item[0]):
         former = name
         if segment.renamed_from is not None and name not in record.segments:
             former = f"{tenant.name}/{segment.renamed_from}"
             path = (*segment.path, "renamed_from")
-            if former in names:
-                problems.add(
-                    path, segment.renamed_from, "is still declared", "remove one of the two", claimed.get(former)
-                )
+            if former in paths:
+                # Its record stays with the one who has the name.
+                problems.add(path, segment.renamed_from, "is still declared", "remove one of the two", paths[former])
+                former = name
             elif former in claimed:
                 problems.add(path, segment.renamed_from, "is another one's former name", "correct one", claimed[former])
                 former = name

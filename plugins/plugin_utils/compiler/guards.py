@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Peers that a run may remove without being asked: a slip of the hand loses more, a daily change fewer.
@@ -28,9 +28,14 @@ def change_lines(changes: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def refused(changes: list[dict[str, Any]], removable: Sequence[str], renumberable: Sequence[str]) -> list[str]:
-    """Return what nobody asked for: removals beyond a few peers, and changed numbers of what is deployed."""
-    renamed = _renamed(changes)
+def refused(
+    changes: list[dict[str, Any]], removable: Sequence[str], renumberable: Sequence[str], renames: Mapping[str, str]
+) -> list[str]:
+    """Return what nobody asked for: removals beyond a few peers, and changed numbers of what is deployed.
+
+    renames: the new ids of segments that are declared as renamed, by the old ones.
+    """
+    renamed = _renamed(changes, renames)
     removed = [change for change in changes if change["change"] == "removed" and not _goes_on(change, changes, renamed)]
     segments = [change["name"] for change in removed if change["kind"] == "segment"]
     gone = set(segments)
@@ -58,14 +63,17 @@ def refused(changes: list[dict[str, Any]], removable: Sequence[str], renumberabl
     return lines + renumbered
 
 
-def _renamed(changes: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the new ids of renamed segments by the old ones: a segment's number goes with it."""
+def _renamed(changes: list[dict[str, Any]], renames: Mapping[str, str]) -> dict[str, str]:
+    """Return the declared renames that these changes are: the number goes with the segment.
+
+    A number alone proves nothing: a new segment may get that of one that is gone.
+    """
     segments = [change for change in changes if change["kind"] == "segment"]
-    added = {change["to"]["number"]: change["name"] for change in segments if change["change"] == "added"}
+    added = {change["name"]: change["to"]["number"] for change in segments if change["change"] == "added"}
     return {
-        change["name"]: added[change["from"].get("number")]
+        change["name"]: renames[change["name"]]
         for change in segments
-        if change["change"] == "removed" and change["from"].get("number") in added
+        if change["change"] == "removed" and added.get(renames.get(change["name"], "")) == change["from"]["number"]
     }
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
 from .addresses import Prefix, parse_address, parse_prefix
+from .curve import looks_private
 from .problems import NO_VALUE, Path, Problems, did_you_mean
 
 
@@ -257,15 +258,20 @@ def public_key(value: Any, path: Path, problems: Problems) -> str | _Invalid:
     word = _string(value, path, problems, remedy)
     if not isinstance(word, str):
         return INVALID
-    reason = public_key_fault(word)
+    reason = key_fault(word)
     if reason:
         problems.add(path, value, reason, remedy)
+        return INVALID
+    if looks_private(base64.b64decode(word)):
+        # It must not be copied into logs on top of that.
+        remedy = "write the public key of a new pair: this one has been seen by others"
+        problems.add(path, NO_VALUE, "is a private key", remedy)
         return INVALID
     return word
 
 
-def public_key_fault(word: str) -> str | None:
-    """Say why a word is no usable public key, or return None."""
+def key_fault(word: str) -> str | None:
+    """Say why a word has not the form of a key, private or public, or return None."""
     if _KEY.match(word) and word != _ZERO_KEY:
         return None
     if word == _ZERO_KEY:

@@ -48,7 +48,7 @@ def overview(
                 "address_v6": peer.v6.address if peer.v6 else None,
                 "kind": "managed" if peer.declared.host else "generated" if peer.declared.key else "external",
                 "public_key": peer.declared.public_key,
-                "networks": [block.text for block in peer.declared.networks],
+                "networks": [block.text for block in sorted(peer.declared.networks)],
                 "barred": peer.barred or None,
             }
             for _id, peer in sorted(network.peers.items())
@@ -56,6 +56,12 @@ def overview(
         "reachability": _reachability(grants),
         "tests": tests,
         "released": sorted(set(released)),
+        # By the name that each had: what a rename takes along is neither removed nor added.
+        "renamed": {
+            f"{segment.tenant}/{segment.declared.renamed_from}": segment.id
+            for _id, segment in sorted(network.segments.items())
+            if isinstance(segment.declared, Segment) and segment.declared.renamed_from
+        },
     }
 
 

@@ -35,7 +35,7 @@ class PlacedPeer:
     def prefixes(self) -> tuple[Prefix, ...]:
         """The addresses that the peer may send from: its own, and the networks behind it."""
         own = (self.v4,) if self.v6 is None else (self.v4, self.v6)
-        return own + self.declared.networks
+        return own + tuple(sorted(self.declared.networks))
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class PlacedSegment:
     @property
     def prefixes(self) -> tuple[Prefix, ...]:
         """Every address that belongs to the segment: its subnets and the networks behind its peers."""
-        return self.subnets + tuple(network for peer in self.peers for network in peer.declared.networks)
+        return self.subnets + tuple(sorted(network for peer in self.peers for network in peer.declared.networks))
 
     @property
     def internet(self) -> str:

@@ -106,7 +106,7 @@ def _targets(
             if target.name not in seen:
                 seen.add(target.name)
                 yield target
-    for service in network.fabric.services:
+    for service in sorted(network.fabric.services, key=lambda service: service.name):
         if service.at not in seen and not network.peers[service.at].barred:
             seen.add(service.at)
             at = network.peers[service.at]

@@ -105,18 +105,29 @@ class Problem:
 class Problems:
     """The growing list of everything that is wrong.
 
-    secret: the paths of values that were vaulted, which no message shows.
+    secret: the paths of values that were vaulted, which no message shows. templates: the text that each value came out
+    of, which `tells_secrets` knows to judge where it is needed: only for a message.
     """
 
     found: list[Problem] = field(default_factory=list)
     secret: set[Path] = field(default_factory=set)
+    templates: dict[Path, str] = field(default_factory=dict)
+    tells_secrets: Callable[[str], bool] = lambda _template: False
 
     def add(self, path: Path, value: Any, wrong: str, remedy: str, other: Path | None = None) -> None:
         """Record one problem; see `Problem` for the parts."""
-        if path in self.secret and not isinstance(value, _NoValue):
+        if not isinstance(value, _NoValue) and self._is_secret(path):
             value = NO_VALUE
             wrong = f"(vaulted), {wrong}"
         self.found.append(Problem(path, value, wrong, remedy, other))
+
+    def _is_secret(self, path: Path) -> bool:
+        """Tell whether a value, or what it is a part of, was vaulted or came out of something vaulted."""
+        for length in range(1, len(path) + 1):
+            whole = path[:length]
+            if whole in self.secret or (whole in self.templates and self.tells_secrets(self.templates[whole])):
+                return True
+        return False
 
     def touches(self, path: Path) -> bool:
         """Tell whether something is wrong at a path or below: what follows from it need not be said."""

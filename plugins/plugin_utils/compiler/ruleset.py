@@ -8,7 +8,8 @@ The order of a packet's way, which is the order of the chains below:
     anti-spoofing     prerouting -350, before conntrack knows the packet
     zone              prerouting -300: each segment has a conntrack zone, on the original direction
     internet marks    prerouting -150: only marked packets are routed out or back (see rules.py)
-    forward           established and of this generation; then who may be an end of the flow; then the maps
+    forward           established and of this generation; then who may be an end of the flow; then the maps.
+                      Errors about a flow only from its own ends
     input             the same for the hub's own addresses
     leak              postrouting 300: nothing of the fabric leaves by another interface in plain text
 
@@ -127,6 +128,23 @@ def _sets(segments: list[PlacedSegment], families: list[int]) -> Iterator[str]:
             if block.family == family
         ]
         yield from _set(f"hub{family}", f"ifname . {kind}", own)
+        peers, sites = _own_pairs(segments, family)
+        yield from _set(f"peers{family}", f"ifname . {kind} . {kind}", peers)
+        yield from _set(f"sites{family}", f"ifname . {kind} . {kind}", sites, "interval")
+
+
+def _own_pairs(segments: list[PlacedSegment], family: int) -> tuple[list[str], list[str]]:
+    """Return who may send an error about whose flow: each peer about its own, and a site about all behind its peer."""
+    peers, sites = [], []
+    for segment in segments:
+        for peer in segment.admitted:
+            blocks = [block.text for block in without_nested(each for each in peer.prefixes if each.family == family)]
+            if len(blocks) == 1:
+                address = blocks[0].partition("/")[0]
+                peers.append(f'"{segment.interface}" . {address} . {address}')
+            else:
+                sites += [f'"{segment.interface}" . {one} . {other}' for one in blocks for other in blocks]
+    return peers, sites
 
 
 def _kind(element: Element) -> str:
@@ -282,11 +300,29 @@ def _ends(families: Iterable[int]) -> Iterator[str]:
             )
 
 
+def _errors(families: Iterable[int]) -> Iterator[str]:
+    """Yield the chain for errors about a flow that is allowed: from an end of it, or from outside of all tunnels.
+
+    A peer could otherwise report trouble with its neighbour's flows, and slow them down or end them.
+    """
+    lines = ["iifname != @fabric accept"]
+    for family in families:
+        word, nfproto = _FAMILY[family][:2]
+        for direction, side in (("original", "saddr"), ("reply", "daddr")):
+            lines += [
+                f"ct direction {direction} meta nfproto {nfproto} "
+                f"iifname . {word} saddr . ct original {word} {side} @{who}{family} accept"
+                for who in ("peers", "sites")
+            ]
+    yield from _chain("errors", [*lines, "counter drop"])
+
+
 def _forward(
     network: Network, segments: list[PlacedSegment], open_segments: set[str], maps: dict[int, dict[str, list[Element]]]
 ) -> Iterator[str]:
     """Yield the forward hook and the chain of each segment."""
     current = f"ct mark and {GENERATION_MASK:#010x} == $GEN"
+    yield from _errors(maps)
     marked = f"{MARK_TO_INTERNET | MARK_FROM_INTERNET:#x}"
     outside = ["ct direction original oifname != @uplinks counter drop", *_lookups(INTERNET_SCOPES, maps)]
     yield from _chain("internet", outside)
@@ -310,7 +346,7 @@ def _forward(
             # Somebody else's port publishing must not lead into the fabric.
             "ct status dnat counter drop",
             *_ends(maps),
-            f"ct state related {current} accept",
+            f"ct state related {current} goto errors",
             _crowd(network),
             *([f"ct original zone vmap {{ {dispatch} }}"] if dispatch else []),
             "counter drop",
@@ -333,8 +369,8 @@ def _input(network: Network, maps: dict[int, dict[str, list[Element]]]) -> Itera
     lines = ["ct state invalid counter drop", "ct direction reply ct state established accept"]
     lines.append(f"ct direction original ct state established {current} accept")
     lines += _ends(maps)
-    lines.append("ct direction reply ct state related accept")
-    lines.append(f"ct direction original ct state related {current} accept")
+    lines.append("ct direction reply ct state related goto errors")
+    lines.append(f"ct direction original ct state related {current} goto errors")
     for family in maps:
         word, nfproto = _FAMILY[family][:2]
         lines.append(f"meta nfproto {nfproto} iifname . {word} daddr != @hub{family} goto denied_input")

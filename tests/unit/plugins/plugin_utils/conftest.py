@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import os
-
+from ansible_collections.tenantnet.wireguard.tests.unit.support.effort import DEEP, PROFILE, QUICK
 from hypothesis import HealthCheck, Phase, settings
 
 # Declarations are large examples: drawing them takes longer than hypothesis thinks it should.
@@ -18,9 +17,9 @@ settings.register_profile(
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=40,
+    max_examples=QUICK,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=_SLOW,
 )
-settings.register_profile("deep", deadline=None, max_examples=3000, suppress_health_check=_SLOW)
-settings.load_profile(os.environ.get("TENANTNET_HYPOTHESIS", "quick"))
+settings.register_profile("deep", deadline=None, max_examples=DEEP, suppress_health_check=_SLOW)
+settings.load_profile(PROFILE)

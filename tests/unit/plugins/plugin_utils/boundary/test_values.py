@@ -152,6 +152,14 @@ def test_a_vaulted_value_inside_a_template(tmp_path: Path):
     assert value == "a-b"
 
 
+def test_a_template_that_uses_nothing_vaulted_is_shown(tmp_path: Path):
+    """Beside a vaulted variable that has nothing to do with it."""
+    text = f'---\nwireguard_keepalive: "{{{{ word | lower }}}}"\nword: NEVER\nsecret: {inventory.encrypted("a", 2)}'
+    inventory.write(tmp_path, {"group_vars/all/x.yml": text})
+    found = inventory.messages(inventory.read(tmp_path, password=True), tmp_path)
+    assert any("'never', is not a whole number" in message for message in found), found
+
+
 def test_without_the_password_each_vaulted_value_is_an_error_with_its_place(tmp_path: Path):
     secret = inventory.encrypted("hidden", 8)
     text = f"---\nwireguard_tenants:\n  - name: {secret}    segments: {secret}"
@@ -167,9 +175,23 @@ def test_without_the_password_each_vaulted_value_is_an_error_with_its_place(tmp_
 
 
 @pytest.mark.parametrize(
-    "value", ["wireguard_keepalive: SECRET", 'wireguard_keepalive: "{{ secret }}"\nsecret: SECRET']
+    "value",
+    [
+        "wireguard_keepalive: SECRET",
+        'wireguard_keepalive: "{{ secret }}"\nsecret: SECRET',
+        # Ansible's mark is lost in a filter, a larger text, a structure, by another variable, by a name made here.
+        'wireguard_keepalive: "{{ secret | lower }}"\nsecret: SECRET',
+        'wireguard_keepalive: "x{{ secret }}y"\nsecret: SECRET',
+        'wireguard_keepalive: "{{ box[0] ~ 1 }}"\nbox:\n- SECRET',
+        'wireguard_keepalive: "{{ other | trim }}"\nother: "{{ secret | lower }}"\nsecret: SECRET',
+        "wireguard_keepalive: \"{{ lookup('ansible.builtin.vars', 'sec' ~ 'ret') ~ 1 }}\"\nsecret: SECRET",
+        'wireguard_keepalive: "{{ loop | lower }}"\nloop: "{{ back ~ secret }}"\nback: "{{ 1 }}"\nsecret: SECRET',
+        # What a filter refuses it quotes.
+        'wireguard_keepalive: "{{ secret | ansible.builtin.to_datetime }}"\nsecret: SECRET',
+    ],
 )
 def test_what_was_vaulted_is_never_shown(tmp_path: Path, value: str):
+    """Broken on purpose: a result that only Ansible's own mark makes a secret."""
     text = "---\n" + value.replace("SECRET", inventory.encrypted("hunter2", 2))
     inventory.write(tmp_path, {"group_vars/all/x.yml": text})
     found = inventory.messages(inventory.read(tmp_path, password=True), tmp_path)
@@ -301,7 +323,6 @@ def test_unresolved_conflict_markers_are_refused(tmp_path: Path):
     assert "restore it from git" in message
 
 
-@pytest.mark.xfail(strict=True, reason="of a file that is no YAML neither the whole path nor the line is told")
 def test_the_place_in_a_broken_record_is_told(tmp_path: Path):
     folder = tmp_path / ("a-folder-with-a-rather-long-name-as-they-happen" * 2)
     folder.mkdir()

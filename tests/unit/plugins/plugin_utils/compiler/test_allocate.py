@@ -425,7 +425,6 @@ def test_a_former_name_that_is_still_declared_is_an_error():
     assert any("wireguard_tenants[0].segments[0].renamed_from" in message for message in found)
 
 
-@pytest.mark.xfail(strict=True, reason="the record of the one who still has the name is counted twice")
 def test_a_former_name_that_is_still_declared_is_one_error_with_both_parties():
     tenants = (tenant("a", segment("s1", renamed_from="s2"), segment("s2")),)
     (message,) = messages(*tenants, record=compiled(tenant("a", segment("s2"))).record)

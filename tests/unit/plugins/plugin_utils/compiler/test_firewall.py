@@ -35,9 +35,10 @@ from ansible_collections.tenantnet.wireguard.tests.unit.support.declare import (
     segment,
     tenant,
 )
+from ansible_collections.tenantnet.wireguard.tests.unit.support.effort import examples
 from ansible_collections.tenantnet.wireguard.tests.unit.support.network import place
 from ansible_collections.tenantnet.wireguard.tests.unit.support.strategies import declarations
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 
@@ -256,7 +257,7 @@ def test_the_real_nft_would_have_refused():
 
 
 @given(declarations())
-@settings(max_examples=8)
+@examples(8)
 def test_the_real_nft_takes_whatever_is_drawn(variables: dict[str, Any]):
     try:
         plan = compile_declaration(Declaration(variables, HUBS, PEER_HOSTS, None, TODAY))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -66,44 +67,65 @@ def test_changed_ports_of_a_policy_are_a_change():
     one = overview(tenant("a", segment("s")), policies=[policy("x", ["a"], ["hub"], "tcp/1")])
     two = overview(tenant("a", segment("s")), policies=[policy("x", ["a"], ["hub"], "tcp/1", "tcp/2")])
     assert change_lines(changes(one, two)) == ["~ reachability a/s -> hub by x: ports ['tcp/1'] -> ['tcp/1', 'tcp/2']"]
-    assert refused(changes(one, two), [], []) == []
+    assert refused(changes(one, two), [], [], {}) == []
+
+
+def test_a_new_segment_with_the_number_of_an_old_one_is_no_rename():
+    """Broken on purpose: a number taken for proof."""
+    old = overview(tenant("a", segment("s"), segment("t", *FIVE)))
+    new = copy.deepcopy(overview(tenant("a", segment("s"), segment("u", *FIVE))))
+    numbers = [[item["number"] for item in each["allocations"]] for each in (old, new)]
+    assert numbers[0] == numbers[1]
+    found = changes(old, new)
+    assert refused(found, [], [], new["renamed"])[0] == "segment a/t would be removed"
+    assert refused(found, [], [], {"a/t": "a/u"}) == []
+    # A declared rename that is not this change: another number.
+    next(item for item in new["allocations"] if item["id"] == "a/u")["number"] += 10
+    assert refused(changes(old, new), [], [], {"a/t": "a/u"})
+
+
+def test_a_declared_rename_removes_nothing():
+    before = compiled(tenant("a", segment("old", *FIVE)))
+    new = overview(tenant("a", segment("new", *FIVE, renamed_from="old")), record=before.record)
+    assert new["renamed"] == {"a/old": "a/new"}
+    assert refused(changes(before.plan["overview"], new), [], [], new["renamed"]) == []
 
 
 def test_whole_segments_do_not_go_unasked():
     """Broken on purpose: only tenants asked for; every part of a name taken for permission."""
     found = after(tenant("a", segment("s", *FIVE)), tenant("b", segment("s", *FIVE)))
-    assert refused(found, [], [])[0] == "segment a/t would be removed"
-    assert refused(found, ["a/s"], [])
-    assert refused(found, ["t"], [])
-    assert refused(found, ["a/t/p"], [])
-    assert refused(found, ["a/tt"], [])
-    assert refused(found, ["a/t"], []) == []
-    assert refused(found, ["a"], []) == []
+    assert refused(found, [], [], {})[0] == "segment a/t would be removed"
+    assert refused(found, ["a/s"], [], {})
+    assert refused(found, ["t"], [], {})
+    assert refused(found, ["a/t/p"], [], {})
+    assert refused(found, ["a/tt"], [], {})
+    assert refused(found, ["a/t"], [], {}) == []
+    assert refused(found, ["a"], [], {}) == []
 
 
 @pytest.mark.parametrize(("left", "refuses"), [(2, False), (1, True)])
 def test_a_few_peers_may_go(left: int, refuses: bool):
     """Three are a day's work, four a slip of the hand."""
     found = after(tenant("a", segment("s", *FIVE[:left]), segment("t", peer("p"))), tenant("b", segment("s", *FIVE)))
-    lines = refused(found, [], [])
+    lines = refused(found, [], [], {})
     assert bool(lines) == refuses
     if refuses:
         assert lines[:4] == [f"peer a/s/p{number} would be removed" for number in range(1, 5)]
         assert "wireguard_allow_removal" in lines[-1]
-        assert refused(found, ["a/s/p1"], []) == []
-        assert refused(found, ["b"], [])
-        assert refused(found, ["a/s"], []) == []
+        assert refused(found, ["a/s/p1"], [], {}) == []
+        assert refused(found, ["b"], [], {})
+        assert refused(found, ["a/s"], [], {}) == []
 
 
 def test_peers_of_different_segments_are_counted_together():
     found = after(tenant("a", segment("s", *FIVE[:3]), segment("t", peer("p"))), tenant("b", segment("s", *FIVE[:3])))
-    assert len(refused(found, [], [])) == 5
+    assert len(refused(found, [], [], {})) == 5
 
 
 def test_peers_of_a_segment_that_may_go_are_not_counted():
     found = after(tenant("a", segment("s", *FIVE), segment("t", peer("p"))))
-    assert refused(found, [], [])[:-1] == ["segment b/s would be removed"]
-    assert refused(found, ["b"], []) == []
+    assert refused(found, [], [], {})[:-1] == ["segment b/s would be removed"]
+    assert refused(found, ["b"], [], {}) == []
 
 
 @pytest.mark.parametrize(
@@ -118,13 +140,13 @@ def test_nobodys_numbers_change_unasked(options: dict[str, Any], told: str):
     found = after(
         tenant("a", segment("s", *FIVE), segment("t", peer("p"), **options)), tenant("b", segment("s", *FIVE))
     )
-    first, last = refused(found, [], [])
+    first, last = refused(found, [], [], {})
     assert first == f"segment a/t would be renumbered: {told}"
     assert "wireguard_allow_renumber" in last
-    assert refused(found, ["a/t"], [])
-    assert refused(found, [], ["a/t"]) == []
-    assert refused(found, [], ["a"]) == []
-    assert refused(found, [], ["b", "a/s"])
+    assert refused(found, ["a/t"], [], {})
+    assert refused(found, [], ["a/t"], {}) == []
+    assert refused(found, [], ["a"], {}) == []
+    assert refused(found, [], ["b", "a/s"], {})
 
 
 def test_a_peers_address_does_not_change_unasked():
@@ -132,8 +154,8 @@ def test_a_peers_address_does_not_change_unasked():
         tenant("a", segment("s", *FIVE), segment("t", peer("p", address="10.100.2.9"))),
         tenant("b", segment("s", *FIVE)),
     )
-    assert refused(found, [], [])[0] == "peer a/t/p would be renumbered: address 10.100.2.2 -> 10.100.2.9"
-    assert refused(found, [], ["a/t/p"]) == []
+    assert refused(found, [], [], {})[0] == "peer a/t/p would be renumbered: address 10.100.2.2 -> 10.100.2.9"
+    assert refused(found, [], ["a/t/p"], {}) == []
 
 
 def test_getting_an_address_of_the_other_family_interrupts_nobody():
@@ -143,13 +165,13 @@ def test_getting_an_address_of_the_other_family_interrupts_nobody():
         supernet_v6=SUPERNET_V6,
     )
     assert found
-    assert refused(found, [], []) == []
+    assert refused(found, [], [], {}) == []
 
 
 def test_losing_one_does():
     both = compiled(tenant("a", segment("s", peer("p"))), supernet_v6=SUPERNET_V6)
     found = changes(both.plan["overview"], overview(tenant("a", segment("s", peer("p"))), record=both.record))
-    lines = refused(found, [], [])
+    lines = refused(found, [], [], {})
     assert "peer a/s/p would be renumbered: address_v6 fd64:e5a:100:1::2 -> None" in lines
 
 
@@ -157,7 +179,7 @@ def test_policies_come_and_go_as_they_please():
     one = overview(tenant("a", segment("s")), policies=[policy(f"x{n}", ["a"], ["hub"], "icmp") for n in range(9)])
     two = overview(tenant("a", segment("s")))
     assert len(changes(one, two)) == 9
-    assert refused(changes(one, two), [], []) == []
+    assert refused(changes(one, two), [], [], {}) == []
 
 
 def test_reachability_has_one_entry_for_each_pair_and_policy():

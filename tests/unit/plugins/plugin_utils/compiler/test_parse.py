@@ -276,13 +276,10 @@ def test_every_wrong_source_of_a_policy_is_told():
     }
 
 
-# A private key that is no point of the curve's group, as three of four are not.
+# A private key that is no point of the curve's group, as fifteen of sixteen are not.
 PRIVATE_KEY = "WLrTxI4s+f+wHHqSvCTfKWUEagjMSv1hxdlfBlqZ3EQ="
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a private key where a public one belongs is taken, and stands in git from then on"
-)
 def test_a_private_key_where_a_public_one_belongs():
     """It has a private key's form (clamped, RFC 7748), and its bytes are no public key of any private one.
 

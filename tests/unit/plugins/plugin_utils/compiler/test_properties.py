@@ -30,6 +30,7 @@ from ansible_collections.tenantnet.wireguard.tests.unit.support.declare import (
     compile_it,
     key,
 )
+from ansible_collections.tenantnet.wireguard.tests.unit.support.effort import examples
 from ansible_collections.tenantnet.wireguard.tests.unit.support.invariants import check_plan
 from ansible_collections.tenantnet.wireguard.tests.unit.support.strategies import (
     damaged,
@@ -39,7 +40,7 @@ from ansible_collections.tenantnet.wireguard.tests.unit.support.strategies impor
     put,
     take,
 )
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 # One of everything that can be declared, all of it right.
@@ -219,7 +220,7 @@ def test_garbage(variables: dict[str, Any], record: Any):
 
 
 @given(damaged(declarations()))
-@settings(max_examples=120)
+@examples(120)
 def test_a_damaged_declaration(variables: dict[str, Any]):
     plan = compile_variables(variables)
     if plan is not None:
@@ -227,7 +228,7 @@ def test_a_damaged_declaration(variables: dict[str, Any]):
 
 
 @given(damaged(st.just(RECORD)))
-@settings(max_examples=60)
+@examples(60)
 def test_a_damaged_record(record: Any):
     plan = compile_variables(BARE, record)
     if plan is not None:
