@@ -102,7 +102,7 @@ class Lab:
     def __init__(self, inventory: Path, folder: Path) -> None:
         self.inventory = inventory
         self.folder = folder
-        self._config = folder / "ssh_config"
+        self.ssh_config = folder / "ssh_config"
         home = lab_home()
         lines = [
             f"IdentityFile {home / 'id_ed25519'}", "IdentitiesOnly yes", f"UserKnownHostsFile {home / 'known_hosts'}",
@@ -111,19 +111,19 @@ class Lab:
             "ControlMaster auto", "ControlPersist 120", f"ControlPath {folder}/%n",
         ]  # fmt: skip
         blocks = [f"Host {host.name}\n  HostName {host.address}\n" for host in HOSTS.values()]
-        self._config.write_text("\n".join(["Host *", *(f"  {line}" for line in lines), "", *blocks]))
+        self.ssh_config.write_text("\n".join(["Host *", *(f"  {line}" for line in lines), "", *blocks]))
 
     # Hosts -----------------------------------------------------------------------------------------------------------
 
     def host(self, name: str) -> Any:
         """A host for testinfra, by SSH over the lab's bridge, which no test breaks."""
-        return testinfra.get_host(f"ssh://{name}", ssh_config=str(self._config))
+        return testinfra.get_host(f"ssh://{name}", ssh_config=str(self.ssh_config))
 
-    def sh(self, name: str, script: str, *, check: bool = True, stdin: str | None = None) -> str:
+    def sh(self, name: str, script: str, *, check: bool = True, stdin: str | None = None, timeout: float = 120) -> str:
         """Run a script on a host and return what it printed."""
         done = subprocess.run(
-            ["ssh", "-F", str(self._config), name, script], input=stdin or "", text=True, capture_output=True,
-            timeout=120, check=False,
+            ["ssh", "-F", str(self.ssh_config), name, script], input=stdin or "", text=True, capture_output=True,
+            timeout=timeout, check=False,
         )  # fmt: skip
         assert not check or done.returncode == 0, f"{name}: {script}: {done.returncode}: {done.stderr}{done.stdout}"
         return done.stdout
@@ -131,7 +131,7 @@ class Lab:
     def start(self, name: str, script: str) -> subprocess.Popen[str]:
         """Start a script on a host that goes on while the test does something else."""
         return subprocess.Popen(
-            ["ssh", "-F", str(self._config), name, script], text=True,
+            ["ssh", "-F", str(self.ssh_config), name, script], text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
@@ -147,7 +147,7 @@ class Lab:
 
     def restart(self, name: str) -> None:
         """Restart a host, as a reboot would."""
-        subprocess.run(["ssh", "-F", str(self._config), "-O", "exit", name], capture_output=True, check=False)
+        subprocess.run(["ssh", "-F", str(self.ssh_config), "-O", "exit", name], capture_output=True, check=False)
         self.lab("restart", name)
 
     # The network -----------------------------------------------------------------------------------------------------
@@ -199,13 +199,22 @@ class Lab:
 
     # Playbooks -------------------------------------------------------------------------------------------------------
 
-    def play(self, playbook: str, *words: str, inventory: Path | None = None) -> Outcome:
-        """Run a playbook of the collection."""
-        command = ["ansible-playbook", "-i", str(inventory or self.inventory), f"playbooks/{playbook}.yml", *words]
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-        environment.pop("ANSIBLE_FORCE_COLOR", None)
+    def play(
+        self,
+        playbook: str,
+        *words: str,
+        inventory: Path | None = None,
+        environment: dict[str, str] | None = None,
+        program: Path | str = "ansible-playbook",
+    ) -> Outcome:
+        """Run a playbook of the collection. program: an ansible-playbook of another version."""
+        command = [program, "-i", str(inventory or self.inventory), f"playbooks/{playbook}.yml", *words]
+        whole = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+        whole.pop("ANSIBLE_FORCE_COLOR", None)
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, text=True, timeout=300, check=False,
+            # A session of its own: some tests kill it whole.
+            command, cwd=ROOT, env={**whole, **(environment or {})}, start_new_session=True,
+            text=True, timeout=300, check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         return Outcome(done.returncode, done.stdout)
@@ -227,7 +236,7 @@ class Lab:
 
     # Packets ---------------------------------------------------------------------------------------------------------
 
-    def wake(self, peers: list[Peer]) -> None:
+    def wake(self, peers: list[Peer], hub: str = HUB) -> None:
         """Let peers talk until the hub knows each of them again: after a restart it has nobody's endpoint."""
         talk = "timeout {} ping -q -i 0.5 -I {} {} >/dev/null 2>&1"
         hubs = {peer.id: self.segments[peer.segment].hub_addresses[0] for peer in peers}
@@ -236,7 +245,7 @@ class Lab:
         end = time.monotonic() + NEW_HANDSHAKE
         while missing and time.monotonic() < end:
             # Interface, key, preshared key, endpoint, allowed addresses, latest handshake, ...
-            for line in self.sh(HUB, "wg show all dump").splitlines():
+            for line in self.sh(hub, "wg show all dump").splitlines():
                 words = line.split("\t")
                 if len(words) == 9 and words[5] != "0":
                     missing -= {block.split("/")[0] for block in words[4].split(",")}

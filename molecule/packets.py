@@ -56,6 +56,16 @@ def transport(kind, source, destination, marker, options):
             return 1, body[:2] + struct.pack("!H", checksum(body)) + body[4:]
         body = struct.pack("!BBHI16s16s", 137, 0, 0, 0, gateway.packed, target.packed) + marker
         return 58, over(source, destination, 58, body, 2)
+    if kind == "error":
+        # "Host unreachable", about a TCP packet of somebody else's connection.
+        ends = [ipaddress.ip_address(options[key]) for key in ("about_source", "about_target")]
+        ports = struct.pack("!HHI", int(options["about_sport"]), int(options["about_dport"]), 1)
+        if source.version == 4:
+            body = struct.pack("!BBHI", 3, 1, 0, 0) + header4(*ends, 6, ports + marker, b"", 0, 0)
+            return 1, body[:2] + struct.pack("!H", checksum(body)) + body[4:]
+        quoted = struct.pack("!IHBB", 6 << 28, len(ports + marker), 6, 64) + ends[0].packed + ends[1].packed
+        body = struct.pack("!BBHI", 1, 3, 0, 0) + quoted + ports + marker
+        return 58, over(source, destination, 58, body, 2)
     raise SystemExit(f"unknown kind {kind}")
 
 
