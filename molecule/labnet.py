@@ -178,7 +178,8 @@ class Lab:
     def snapshot(self) -> dict[str, str]:
         """Everything of ours on the hub that must come back after an accident, in a comparable form."""
         parts = {
-            "rules": "ip -4 rule | grep 'proto tenantnet'; ip -6 rule | grep 'proto tenantnet'",
+            # Those of one priority are of different networks: their order says nothing.
+            "rules": "for f in 4 6; do ip -$f rule | grep 'proto tenantnet' | sort; done",
             "routes": f"for f in 4 6; do ip -$f route show table all proto {PROTOCOL} | sort; done",
             "addresses": "ip -o address show scope global | awk '{print $2, $4}' | sort",
             "peers": "wg show all allowed-ips | sort",

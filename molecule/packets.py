@@ -123,7 +123,8 @@ def watch(interface, marker, seconds):
             if not select.select([link], [], [], 0.2)[0]:
                 continue
             packet, (device, kind, direction, *_rest) = link.recvfrom(65535)
-            if marker.encode() not in packet or direction == socket.PACKET_OUTGOING:
+            # What a bridge floods to everybody, while nobody has the address, is meant for nobody here.
+            if marker.encode() not in packet or direction in (socket.PACKET_OUTGOING, socket.PACKET_OTHERHOST):
                 continue
             if kind == PROTOCOLS[4]:
                 ends = packet[12:16], packet[16:20]

@@ -40,10 +40,11 @@ Description=Firewall of the tenantnet fabric
 Documentation=https://github.com/tenantnet/wireguard
 DefaultDependencies=no
 # nftables.service flushes everybody's rules when it starts and reloads: ours are loaded after it, each time.
+# And before any setting lets this host forward: its interfaces may be up from the start.
 After=local-fs.target nftables.service
 PartOf=nftables.service
 ReloadPropagatedFrom=nftables.service
-Before=network-pre.target shutdown.target
+Before=systemd-sysctl.service network-pre.target shutdown.target
 Wants=network-pre.target
 Conflicts=shutdown.target
 

@@ -45,8 +45,9 @@ _UNIT = """\
 Description=Routing rules and closed routing tables of the tenantnet fabric
 Documentation=https://github.com/tenantnet/wireguard
 DefaultDependencies=no
-After=local-fs.target systemd-sysctl.service
-Before=network-pre.target shutdown.target
+# Before any setting lets this host forward: its interfaces may be up from the start.
+After=local-fs.target
+Before=systemd-sysctl.service network-pre.target shutdown.target
 Wants=network-pre.target
 Conflicts=shutdown.target
 

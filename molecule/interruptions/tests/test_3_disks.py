@@ -70,12 +70,3 @@ def test_a_disk_that_takes_nothing_loses_nothing(
     assert files(lab, folder) == before
     if folder != "/etc/wireguard":
         assert lab.sh(HUB, "wg show all peers | sort") == interfaces
-
-
-def test_the_next_run_goes_on(lab: Lab, declared: Any) -> None:
-    """RED"""
-    lab.site("--limit", HUB, *declared.change(), inventory=declared.path)
-    outcome = lab.site("--limit", HUB, *declared.first(), inventory=declared.path)
-    assert outcome.changed()[HUB] > 0
-    outcome = lab.site(*declared.first(), inventory=declared.path)
-    assert not any(outcome.changed().values()), outcome.output

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from labnet import HOSTS, Lab, Peer
 
@@ -15,6 +17,20 @@ def test_a_partial_run_changes_nothing_deployed(lab: Lab, words: list[str]) -> N
     before = lab.snapshot()
     outcome = lab.site(*words)
     assert not any(outcome.changed().values()), outcome.output
+    assert lab.snapshot() == before
+
+
+def test_an_empty_cache_of_facts_changes_nothing(lab: Lab, tmp_path: Path) -> None:
+    """A controller that has just been set up, with a cache for facts and nothing in it yet.
+
+    RED
+    """
+    before = lab.snapshot()
+    cache = {"ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(tmp_path)}
+    for _time in range(2):
+        outcome = lab.play("site", environment={**cache, "ANSIBLE_GATHERING": "explicit"})
+        assert outcome.status == 0, outcome.output
+        assert not any(outcome.changed().values()), outcome.output
     assert lab.snapshot() == before
 
 

@@ -7,8 +7,9 @@ import contextlib
 import re
 import time
 from collections.abc import Iterator
+from uuid import uuid4
 
-from labnet import HUB, ROOT, Lab, Peer
+from labnet import HOSTS, HUB, IDS, ROOT, SUPERNETS, Lab, Peer
 
 
 @contextlib.contextmanager
@@ -88,9 +89,31 @@ def test_an_invalid_ruleset_changes_nothing(lab: Lab) -> None:
 
 
 def test_a_reboot_brings_everything_back_behind_the_firewall(lab: Lab, peers: dict[str, Peer]) -> None:
-    """Seen red with a slow firewall unit that nothing waited for: PreUp kept every interface down."""
+    """Traffic waits outside all the time: what no policy allows, and plain packets on the hub's own wire.
+
+    Seen red with a slow firewall unit that nothing waited for: PreUp kept every interface down.
+    """
     before = lab.snapshot()
-    lab.restart(HUB)
+    marker = f"marker-{uuid4().hex[:16]}"
+    me, outsider = peers["web1"], peers["dev1"]
+    others = [host for host in IDS if host not in (me.host, outsider.host)]
+    jobs = []
+    with lab.widened([me], SUPERNETS), lab.watching([*others, "internet1"], marker, seconds=120) as seen:
+        for number in (0, 1):
+            for target in (peers["app1"], peers["db1"]):
+                words = (me.interface, "syn", me.addresses[number], target.addresses[number], marker)
+                jobs.append(lab.start(*lab.python(me.host, "packets.py", "send", *words, "port=22", "times=2000")))
+                plain = ("eth0", "udp", peers["app1"].addresses[number], target.addresses[number], marker)
+                options = (f"mac={HOSTS[HUB].mac}", "times=2000")
+                jobs.append(lab.start(*lab.python(outsider.host, "packets.py", "send", *plain, *options)))
+        lab.restart(HUB)
+        # A handshake later the tunnel carries again, and still only what it may.
+        lab.wake([me])
+        for peer in (me, outsider):
+            lab.sh(peer.host, "pkill -f '^python3 -c' || true")
+        for job in jobs:
+            job.wait(timeout=60)
+    assert not any(seen.values()), seen
     assert lab.snapshot() == before
     ours = [f"wg-quick@{segment.interface}.service" for segment in lab.segments.values()]
     guards = ["tenantnet-firewall.service", "tenantnet-routing.service"]

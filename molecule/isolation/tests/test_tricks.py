@@ -312,3 +312,43 @@ def test_networkd_deletes_nothing_of_ours(lab: Lab) -> None:
         lab.sh(HUB, "rm -f /etc/systemd/networkd.conf.d/60-tenantnet.conf")
     assert re.search("ManageForeignRoutingPolicyRules=no", config)
     assert after == before
+
+
+ADVERTISE = """
+import socket, struct, time
+s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58)
+s.setsockopt(41, socket.IPV6_MULTICAST_HOPS, 255)
+s.setsockopt(41, socket.IPV6_MULTICAST_IF, socket.if_nametoindex('eth0'))
+for _ in range({times}):
+    packet = struct.pack('!BBHBBHII', 134, 0, 0, 64, 0, {lifetime}, 0, 0)
+    s.sendto(packet, ('ff02::1', 0, 0, socket.if_nametoindex('eth0')))
+    time.sleep(0.2)
+"""
+
+
+def test_a_hub_keeps_the_way_out_that_a_router_advertises(lab: Lab) -> None:
+    """A hub that forwards no longer listens to routers by itself, and would lose its default route when it ends.
+
+    RED
+    """
+    route = "ip -6 route show default proto ra"
+    static = lab.sh(HUB, "ip -6 route show default").strip()
+    start = "echo 0 > /proc/sys/net/ipv6/conf/all/forwarding; echo 1 > /proc/sys/net/ipv6/conf/eth0/accept_ra"
+    lab.sh(HUB, f"{start}; ip -6 route del {static}")
+    advertise = f'python3 -c "{ADVERTISE}"'
+    try:
+        lab.sh("internet1", advertise.format(times=3, lifetime=600))
+        assert "via fe80::" in lab.sh(HUB, route)
+        lab.site("--limit", HUB)
+        assert lab.sh(HUB, "cat /proc/sys/net/ipv6/conf/all/forwarding").strip() == "1"
+        # The router takes its route back, and offers it again: the hub has listened to both.
+        lab.sh("internet1", advertise.format(times=3, lifetime=0))
+        assert lab.sh(HUB, route) == ""
+        lab.sh("internet1", advertise.format(times=3, lifetime=600))
+        assert "via fe80::" in lab.sh(HUB, route)
+        assert not any(lab.site("--limit", HUB).changed().values())
+    finally:
+        lab.sh("internet1", advertise.format(times=2, lifetime=0))
+        lab.sh(HUB, f"ip -6 route replace {static}; rm /etc/sysctl.d/60-tenantnet.conf")
+        lab.sh(HUB, "echo 1 > /proc/sys/net/ipv6/conf/eth0/accept_ra")
+        lab.site("--limit", HUB)
