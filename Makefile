@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 # What is started here finds the tools of the checkout first.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup lab lab-fresh demo test bench clean distclean
+.PHONY: help setup lab lab-fresh demo test test-kernel invariants bench clean distclean
 
 help: ## list these commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -27,6 +27,12 @@ demo: lab ## deploy the example network onto the lab, prove it with packets, pri
 test: ## all that CI runs
 	@tools/setup tests
 	@tools/test
+
+test-kernel: setup ## the same collection on guests with a kernel's WireGuard: reboots, power cuts (part of CI too)
+	@tools/test-kernel
+
+invariants: setup ## write docs/invariants.md from the results of the last test and test-kernel
+	@tools/invariants
 
 bench: setup ## measure what the design promises, as ratios
 	@tools/bench

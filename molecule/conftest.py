@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
-from labnet import ROOT, Lab
+from labnet import ROOT, Lab  # noqa: E402
+from proof import pytest_collection_modifyitems, pytest_configure  # noqa: E402, F401 (hooks, found by their names)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ imported: a test that starts the plugin loader later would find modules that wer
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from ansible.utils.collection_loader import AnsibleCollectionConfig
@@ -15,3 +16,6 @@ if AnsibleCollectionConfig.collection_finder is None:
     from ansible.plugins.loader import init_plugin_loader
 
     init_plugin_loader([str(Path(__file__).parents[1] / ".collections")])
+
+sys.path.insert(0, str(Path(__file__).parent))
+from proof import pytest_collection_modifyitems, pytest_configure  # noqa: F401 (hooks, found by their names)

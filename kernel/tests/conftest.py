@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE), str(HERE.parents[1] / "tests")]
 
 from kernelkit import cli  # noqa: E402
 from kernelkit.hosts import GUESTS  # noqa: E402
 from kernelnet import PEERS, ROOT, Net, Outcome  # noqa: E402
+from proof import pytest_collection_modifyitems, pytest_configure  # noqa: E402, F401 (hooks, found by their names)
 
 
 @pytest.fixture(scope="session")

@@ -108,12 +108,10 @@ class Net:
         machines.wait([guest])
         return time.monotonic() - begin
 
-    def reboot(self, guest: Guest) -> None:
-        """Restart a guest in good order and wait until all its units have started."""
+    def switch_off(self, guest: Guest) -> None:
+        """Shut a guest down in good order."""
         machines.stop(guest)
         self.forget(guest)
-        self.boot(guest)
-        self.settled(guest)
 
     def settled(self, guest: Guest) -> str:
         """Wait until a guest has started all its units; returns systemd's word for how it is."""

@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
+import pytest
 from kernelkit.hosts import HUB
 from kernelnet import PEERS, Net, Outcome
 
 
+@pytest.mark.invariant(1, 10)
 def test_site_then_verify_agrees(guests: Net, first: Outcome) -> None:
-    """Red when the hub's firewall was flushed between the two."""
+    """Seen red with the hub's firewall flushed between the two."""
     assert first.status == 0, first.output
     assert guests.verify() > 20
 
 
 def test_tunnels_are_the_kernels_own(net: Net) -> None:
-    """Red when one tunnel was made by wireguard-go: such a device says `tun` instead."""
+    """Seen red with one tunnel made by wireguard-go: such a device says `tun` instead."""
     for guest in [HUB, *PEERS]:
         assert not net.sh(guest, "command -v wireguard-go || true")
         names = net.sh(guest, "wg show interfaces").split()
@@ -23,8 +25,9 @@ def test_tunnels_are_the_kernels_own(net: Net) -> None:
             assert " wireguard " in net.sh(guest, f"ip -d link show {name}").replace("\n", " ")
 
 
+@pytest.mark.invariant(9)
 def test_second_site_changes_nothing(net: Net) -> None:
-    """Red when a line was added to the hub's firewall file."""
+    """Seen red with a line added to the hub's firewall file."""
     changed = net.site().changed()
     assert set(changed) == {guest.name for guest in [HUB, *PEERS]}
     assert not any(changed.values()), changed

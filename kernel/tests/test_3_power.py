@@ -77,13 +77,14 @@ def as_before(guests: Net, first: Outcome) -> Iterator[None]:
     guests.clean()
 
 
+@pytest.mark.invariant(6, 2)
 @pytest.mark.parametrize(
     ("number", "task"),
     [(1, "Route the fabric"), (2, "Replace the firewall"), (3, "Reconcile the interfaces")],
     ids=["routing", "firewall", "interfaces"],
 )
 def test_power_cut_in_the_middle_of_a_run(net: Net, number: int, task: str) -> None:
-    """RED5"""
+    """Seen red with keys made anew in each run."""
     inventory = net.copied("power")
     declare(inventory, number)
     keys = net.public_keys()
@@ -102,8 +103,9 @@ def test_power_cut_in_the_middle_of_a_run(net: Net, number: int, task: str) -> N
     net.wake()
 
 
+@pytest.mark.invariant(6)
 def test_power_cut_right_after_a_run(net: Net) -> None:
-    """RED8"""
+    """Seen red with files that were not synced to the disk."""
     inventory = net.copied("power")
     declare(inventory, 4)
     net.site(inventory=inventory)
@@ -121,9 +123,10 @@ def test_power_cut_right_after_a_run(net: Net) -> None:
     net.wake()
 
 
+@pytest.mark.invariant(6, 2)
 @pytest.mark.parametrize("task", ["Route the fabric", "Reconcile the interfaces"], ids=["routing", "interfaces"])
 def test_power_cut_in_the_middle_of_the_first_run(net: Net, task: str) -> None:
-    """RED9"""
+    """Seen red with keys made anew in each run."""
     delay = random.Random(SEED + len(task)).uniform(0.2, 2.5)  # noqa: S311
     print(f"seed {SEED}: {delay:.2f} s after the beginning of: {task}")
     peers = {name: key for name, key in net.public_keys().items() if not name.startswith(HUB.name)}

@@ -7,13 +7,15 @@ import json
 import time
 from pathlib import Path
 
+import pytest
 from kernelkit.hosts import HUB, Guest
 from kernelnet import APP, DB, INSIDE, PEERS, TUNNEL, WEB, Net
 from test_3_power import public_key
 
 
+@pytest.mark.invariant(5, 2)
 def test_restart_of_one_segment_is_no_one_elses(net: Net) -> None:
-    """RED6"""
+    """Seen red with a PostUp in tenant B's interface that took tenant A's down for a moment."""
     before = net.snapshot()
     net.wake()
     with net.undisturbed(WEB, DB):
@@ -38,8 +40,9 @@ def tunnel(net: Net, peer: Guest) -> list[str]:
     return net.sh(HUB, f"wg show {TUNNEL[peer]} dump").splitlines()[1].split("\t")[2:7]
 
 
+@pytest.mark.invariant(5)
 def test_changes_of_others_disturb_nobody(net: Net) -> None:
-    """RED7"""
+    """Seen red with every peer removed and written again at any difference."""
     inventory = net.copied("live")
     catching = net.start(DB, net.program("catch", "3306", "300"))
     assert catching.stdout is not None
@@ -72,3 +75,25 @@ def test_changes_of_others_disturb_nobody(net: Net) -> None:
         assert after[2] == before[peer][2] or int(after[2]) >= int(before[peer][2]) + 110, (before[peer], after)
         assert int(after[3]) >= int(before[peer][3])
         assert int(after[4]) >= int(before[peer][4])
+
+
+@pytest.mark.invariant(1)
+def test_a_noisy_tenant_hides_no_one_elses_denials(net: Net) -> None:
+    """Seen red with the limit on log lines removed."""
+    net.wake([WEB, APP])
+    begin = float(net.sh(HUB, "cut -d' ' -f1 /proc/uptime"))
+    noise = [f"noise-{port},udp,{INSIDE[WEB][0]},{INSIDE[APP][0]},{port}" for port in range(1000, 1150)]
+    loud = net.start(WEB, net.program("storm", TUNNEL[WEB], "6", *noise))
+    assert loud.stdout is not None
+    assert loud.stdout.readline() == "sending\n"
+    words = f"quiet,udp,{INSIDE[APP][0]},{INSIDE[WEB][0]},77"
+    net.sh(APP, net.program("storm", TUNNEL[APP], "1", words))
+    sent = sum(json.loads(loud.communicate(timeout=30)[0].splitlines()[-1]).values())
+    lines = net.sh(HUB, "journalctl -k -b --no-pager -o short-monotonic | grep -F WIREGUARD-DENY").splitlines()
+    new = [line for line in lines if float(line.strip(" [").split("]")[0]) >= begin]
+    of_web = [line for line in new if "WIREGUARD-DENY tenant-a/production policy: " in line]
+    of_app = [line for line in new if "WIREGUARD-DENY tenant-b/production policy: " in line]
+    assert sent > 1000
+    # A burst of twenty, and five a second.
+    assert 20 <= len(of_web) <= 20 + 5 * 9, len(of_web)
+    assert any("DPT=77" in line for line in of_app), new

@@ -8,7 +8,7 @@
     traffic.py pour ADDRESS PORT SECONDS                writes into one
 
 Packets leave by the link itself, past the host's own routing and firewall. The watcher prints, when it ends or gets
-SIGTERM, what it has seen, as JSON: interface, direction, marker, source, destination, how many, when first.
+SIGTERM, what it has seen, as JSON: interface, direction, marker, source, destination, how many, when first and last.
 """
 
 import hashlib
@@ -107,8 +107,9 @@ def watch(interface, seconds):
                 ends = b"\0" * 4, b"\0" * 4
             way = "out" if direction == socket.PACKET_OUTGOING else "in"
             key = (device, way, found[1].decode(), *(str(ipaddress.ip_address(each)) for each in ends))
-            entry = seen.setdefault(key, [0, time.time()])
+            entry = seen.setdefault(key, [0, time.time(), 0])
             entry[0] += 1
+            entry[2] = time.time()
     print(json.dumps([[*key, *entry] for key, entry in sorted(seen.items())]))
 
 

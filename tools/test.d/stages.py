@@ -17,6 +17,8 @@ COLLECTION = ".collections/ansible_collections/tenantnet/wireguard"
 # Code that runs on managed hosts, and the oldest Python there.
 TARGET_SIDE = ["plugins/module_utils", "plugins/modules"]
 OLDEST = "3.8"
+# Where docs/invariants.md finds what came of the tests.
+RESULTS = ROOT / ".cache" / "results"
 # All that an artifact may hold at its top.
 SHIPPED = {"MANIFEST.json", "FILES.json", "README.md", "CHANGELOG.md", "LICENSE"}
 SHIPPED |= {"meta", "plugins", "roles", "playbooks", "docs"}
@@ -32,6 +34,7 @@ def lint(job: Job) -> str:
     shell = scripts("(?:ba|da|)sh", ".sh")
     job.run("shellcheck", ["shellcheck", "--format", "gcc", *shell])
     job.run("docs", ["tools/docs", "--check"])
+    job.run("invariants", ["tools/invariants", "--check"])
     for name in (".ansible-lint-ignore", ".config/ansible-lint-ignore.txt"):
         if (ROOT / name).exists():
             job.fail(f"{name} exists: fix what it hides")
@@ -77,7 +80,8 @@ def sanity(job: Job) -> str:
 def units(job: Job) -> str:
     """tests/unit, by pytest and by ansible-test"""
     parallel = ["-n", str(os.cpu_count() or 1)] if find_spec("xdist") else []
-    plain = job.run("pytest", ["pytest", "-q", *parallel, "-o", f"cache_dir={CACHE / 'pytest'}", "tests/unit"])
+    options = ["-o", f"cache_dir={CACHE / 'pytest'}", f"--junit-xml={RESULTS / 'units.xml'}"]
+    plain = job.run("pytest", ["pytest", "-q", *parallel, *options, "tests/unit"])
     tree = copy_tree("units")
     prepare_ansible_test()
     # The environment in use has what the tests need; the collection's own boundaries are ansible-test's to enforce:

@@ -26,6 +26,7 @@ def peers(lab: Lab) -> dict[str, Peer]:
     return found
 
 
+@pytest.mark.invariant(1)
 def test_packets_and_policies_agree(lab: Lab) -> None:
     """Seen red with the chain of one policy emptied."""
     probes = lab.verify()
@@ -53,6 +54,7 @@ def test_a_range_of_ports_ends_where_it_says(
         assert seen[printer.host] == ({me.v4} if passes else set()), port
 
 
+@pytest.mark.invariant(1)
 def test_isolated_peers_of_a_segment_do_not_answer_each_other(lab: Lab, peers: dict[str, Peer]) -> None:
     """Seen red with a route to the segment's own subnet and an `accept`."""
     office = [peers[name] for name in ("desk", "printer", "roaming")]
@@ -69,6 +71,7 @@ def test_the_mtu_stands_at_both_ends(lab: Lab, peers: dict[str, Peer]) -> None:
         assert lab.sh(host, f"cat /sys/class/net/{interface}/mtu").strip() == "1380"
 
 
+@pytest.mark.invariant(1, 11)
 def test_a_network_behind_a_peer_is_its_segments_alone(lab: Lab, peers: dict[str, Peer]) -> None:
     """Seen red with its route deleted from the segment's table."""
     site = "192.0.2.1"
@@ -93,6 +96,7 @@ def test_the_internet_is_as_wide_as_its_policy(lab: Lab, peers: dict[str, Peer])
     assert reached == {("screen", 443): True, ("screen", 80): False, ("desk", 443): False, ("desk", 80): False}
 
 
+@pytest.mark.invariant(10, 11)
 def test_ipv6_is_no_way_around(lab: Lab, peers: dict[str, Peer]) -> None:
     """Where only IPv4 is declared: with WireGuard's own check of sources gone at the hub, and addresses by hand.
 

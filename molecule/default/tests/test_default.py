@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from labnet import HUB, Lab
 
 CLIENT = "mariadb -h {} -u demo -pdemo --connect-timeout=3 -Ne 'SELECT COUNT(*) FROM demo.greetings'"
 
 
+@pytest.mark.invariant(9)
 def test_check_mode_on_a_deployed_network_predicts_no_change(lab: Lab) -> None:
     """Seen red with the hub's firewall flushed by hand: check mode predicts that it is loaded, changed=1."""
     outcome = lab.play("site", "--check", "--diff")
@@ -18,6 +20,7 @@ def test_check_mode_on_a_deployed_network_predicts_no_change(lab: Lab) -> None:
     assert not any(outcome.changed().values()), outcome.output
 
 
+@pytest.mark.invariant(1, 10)
 def test_packets_and_policies_agree(lab: Lab) -> None:
     """Seen red with one element deleted from the hub's map of ports: mysql was expected and did not pass."""
     probes = lab.verify()
@@ -40,6 +43,7 @@ def test_every_interface_of_the_hub_runs_by_its_unit(lab: Lab) -> None:
         assert hub.service(name).is_enabled, name
 
 
+@pytest.mark.invariant(12)
 def test_secrets_are_readable_by_root_alone(lab: Lab) -> None:
     """Seen red with `chmod 644` of one key on the hub."""
     for name in (HUB, "web1", "db1"):

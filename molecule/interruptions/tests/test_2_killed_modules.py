@@ -103,27 +103,30 @@ def attack(lab: Lab, sent: dict[str, Arguments]) -> Callable[..., None]:
 ORDER = ["retired", "routing", "firewall", "interfaces", "deployed"]
 
 
+@pytest.mark.invariant(6, 2)
 @pytest.mark.parametrize("module", ORDER[1:])
 def test_first_deployment_killed_before_every_change(lab: Lab, attack: Callable[..., None], module: str) -> None:
-    """RED"""
+    """Seen red with files written in place: one was empty when the module was killed."""
     if module == ORDER[1]:
         for each in reversed(ORDER[1:]):
             lab.sh(HUB, WIPE[each], check=False)
     attack(module, "first", around=[], before=[], reset=WIPE[module])
 
 
+@pytest.mark.invariant(6, 13)
 @pytest.mark.parametrize("module", ORDER[1:])
 def test_change_killed_before_every_change(attack: Callable[..., None], module: str) -> None:
-    """RED"""
+    """Seen red with a generation written down only after it was loaded."""
     around = [(name, "change") for name in ORDER[1 : ORDER.index(module)]]
     # The new segment's interface is what `retired` takes down again.
     back = [("retired", "back")] if module == "interfaces" else []
     attack(module, "change", around=around, before=[*back, (module, "first")])
 
 
+@pytest.mark.invariant(6, 2)
 @pytest.mark.parametrize("module", ORDER)
 def test_removal_killed_before_every_change(attack: Callable[..., None], module: str) -> None:
-    """RED"""
+    """Seen red with an interface's configuration removed first: nobody knew whose the rest was."""
     if module == "retired":
         around, before = [("routing", "change"), ("firewall", "change")], [("interfaces", "change")]
     elif module == "interfaces":

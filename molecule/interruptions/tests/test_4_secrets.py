@@ -138,11 +138,12 @@ def run(lab: Lab, declared: Any, folder: Path, *words: str) -> Any:
     return outcome
 
 
+@pytest.mark.invariant(12)
 @pytest.mark.parametrize("kind", ["predict", "change", "back"])
 def test_no_output_file_or_process_has_a_key(
     lab: Lab, declared: Any, secrets: dict[str, str], sampler: Sampler, tmp_path: Path, kind: str
 ) -> None:
-    """RED"""
+    """Seen red with the difference of an interface's configuration shown whole."""
     folder = tmp_path / "run"
     folder.mkdir()
     words = declared.first() if kind == "back" else declared.change()
@@ -159,6 +160,7 @@ def test_no_output_file_or_process_has_a_key(
     lab.sh(PEER, "rm -rf ~/.ansible/tmp/*")
 
 
+@pytest.mark.invariant(12)
 @pytest.mark.parametrize(
     "loud",
     [
@@ -171,7 +173,7 @@ def test_no_output_file_or_process_has_a_key(
 def test_no_failure_tells_a_key(
     lab: Lab, declared: Any, secrets: dict[str, str], sampler: Sampler, tmp_path: Path, loud: str
 ) -> None:
-    """RED"""
+    """Seen red with the words of a failed command quoted whole."""
     folder = tmp_path / "run"
     folder.mkdir()
     outcome = run(lab, declared, folder, "--limit", HUB, *declared.change())

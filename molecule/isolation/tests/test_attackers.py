@@ -46,6 +46,7 @@ def elsewhere(peers: dict[str, Peer], me: Peer) -> list[str]:
     return [host for host in peers if host != me.host] + ["internet1"]
 
 
+@pytest.mark.invariant(11)
 def test_honest_packets_made_by_hand_arrive(lab: Lab, peers: dict[str, Peer], marker: str) -> None:
     """The other tests see nothing arrive: here the same means show something.
 
@@ -59,6 +60,7 @@ def test_honest_packets_made_by_hand_arrive(lab: Lab, peers: dict[str, Peer], ma
     assert not any(seen.values()), seen
 
 
+@pytest.mark.invariant(11, 10)
 def test_wireguard_drops_every_foreign_source(lab: Lab, peers: dict[str, Peer], marker: str) -> None:
     """Seen red with the sender's allowed addresses widened on the hub."""
     me, database = peers["web1"], peers["db1"]
@@ -68,6 +70,7 @@ def test_wireguard_drops_every_foreign_source(lab: Lab, peers: dict[str, Peer], 
     assert not any(seen.values()), seen
 
 
+@pytest.mark.invariant(11, 10)
 def test_the_firewall_alone_drops_every_foreign_source(lab: Lab, peers: dict[str, Peer], marker: str) -> None:
     """A neighbour's address is WireGuard's to tell apart, everything else is the firewall's too.
 
@@ -84,6 +87,7 @@ def test_the_firewall_alone_drops_every_foreign_source(lab: Lab, peers: dict[str
     assert lab.counter(f"spoofed-{me.segment}") - before >= counted
 
 
+@pytest.mark.invariant(11, 10)
 def test_plain_packets_from_the_underlay_go_nowhere(lab: Lab, peers: dict[str, Peer], marker: str) -> None:
     """Fabric addresses on the wire, to the hub's own hardware address; then by a route, as anybody would try.
 
@@ -115,6 +119,7 @@ def test_plain_packets_from_the_underlay_go_nowhere(lab: Lab, peers: dict[str, P
             lab.sh(me.host, f"ip {family} rule del pref 100; ip {family} route flush table 98")
 
 
+@pytest.mark.invariant(1, 10)
 def test_fragments_are_judged_whole(lab: Lab, peers: dict[str, Peer], marker: str) -> None:
     """A port in a first fragment of eight bytes, and flags only in the second.
 
@@ -136,6 +141,7 @@ def test_fragments_are_judged_whole(lab: Lab, peers: dict[str, Peer], marker: st
     assert not any(seen.values()), seen
 
 
+@pytest.mark.invariant(1, 10)
 def test_redirects_change_no_route(lab: Lab, peers: dict[str, Peer], marker: str) -> None:
     """Sent to the hub, and through it to a server that the sender may otherwise talk to.
 
@@ -156,6 +162,7 @@ def test_redirects_change_no_route(lab: Lab, peers: dict[str, Peer], marker: str
     assert "redirected" not in lab.sh("db1", cache)
 
 
+@pytest.mark.invariant(1)
 def test_source_routes_lead_nowhere(lab: Lab, peers: dict[str, Peer], marker: str) -> None:
     """Seen red with source routes accepted by the kernel, forwarding by the firewall, and a route added."""
     me = peers["web1"]
@@ -168,6 +175,7 @@ def test_source_routes_lead_nowhere(lab: Lab, peers: dict[str, Peer], marker: st
     assert not any(seen.values()), seen
 
 
+@pytest.mark.invariant(1, 10)
 def test_no_hub_address_answers_but_to_management(lab: Lab, peers: dict[str, Peer]) -> None:
     """Neither the hub's address in the peer's own segment, nor in another, nor outside, through a widened tunnel.
 

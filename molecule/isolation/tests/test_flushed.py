@@ -35,6 +35,7 @@ def others(peers: dict[str, Peer], me: Peer) -> list[str]:
     return [*found, INTERNET4, INTERNET6]
 
 
+@pytest.mark.invariant(1, 10)
 def test_without_the_firewall_only_joined_segments_exchange_packets(lab: Lab, peers: dict[str, Peer]) -> None:
     """Seen red with routes between web1 and app1 added to both tenants' tables."""
     before = lab.snapshot()
@@ -56,6 +57,7 @@ def test_without_the_firewall_only_joined_segments_exchange_packets(lab: Lab, pe
     assert reached == expected
 
 
+@pytest.mark.invariant(1, 10)
 def test_without_routing_nobody_exchanges_packets(lab: Lab, peers: dict[str, Peer]) -> None:
     """Seen red with one tenant's subnet in the main table."""
     before = lab.snapshot()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 from labnet import HUB, Lab, Peer
 
 # A transfer with an order and an end: whatever is lost, doubled or cut off changes the hash.
@@ -48,6 +49,7 @@ def tunnels(lab: Lab, peers: dict[str, Peer]) -> dict[str, tuple[int, int, int]]
     return found
 
 
+@pytest.mark.invariant(5)
 def test_a_transfer_survives_a_neighbours_coming_changing_and_going(
     lab: Lab, peers: dict[str, Peer], tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from uuid import uuid4
 
+import pytest
 from labnet import HOSTS, HUB, IDS, ROOT, SUPERNETS, Lab, Peer
 
 
@@ -36,6 +37,7 @@ def undisturbed(lab: Lab, pairs: list[tuple[Peer, Peer]]) -> Iterator[None]:
         assert int(found[1]) - int(found[2]) <= 1, f"{me.id} to {target}: {said}"
 
 
+@pytest.mark.invariant(5, 2)
 def test_one_tenants_restart_is_no_one_elses(lab: Lab, peers: dict[str, Peer]) -> None:
     """Seen red with a PostUp in tenant B's interface that restarted tenant A's."""
     before = lab.snapshot()
@@ -44,6 +46,7 @@ def test_one_tenants_restart_is_no_one_elses(lab: Lab, peers: dict[str, Peer]) -
     assert lab.snapshot() == before
 
 
+@pytest.mark.invariant(2, 5)
 def test_the_shared_segments_restart_brings_every_route_back(lab: Lab, peers: dict[str, Peer]) -> None:
     """Seen red with the last line of its file of IPv6 routes removed."""
     before = lab.snapshot()
@@ -57,6 +60,7 @@ def test_the_shared_segments_restart_brings_every_route_back(lab: Lab, peers: di
             assert lab.connects(peers[host], address, 3306), (host, address)
 
 
+@pytest.mark.invariant(3)
 def test_an_invalid_ruleset_changes_nothing(lab: Lab) -> None:
     """The driver on the hub itself, given what nft refuses at the first word, at a name, and at the end.
 
@@ -88,6 +92,7 @@ def test_an_invalid_ruleset_changes_nothing(lab: Lab) -> None:
     lab.sh(HUB, f"rm -r {base}")
 
 
+@pytest.mark.invariant(2, 10, 11)
 def test_a_reboot_brings_everything_back_behind_the_firewall(lab: Lab, peers: dict[str, Peer]) -> None:
     """Traffic waits outside all the time: what no policy allows, and plain packets on the hub's own wire.
 
@@ -108,7 +113,7 @@ def test_a_reboot_brings_everything_back_behind_the_firewall(lab: Lab, peers: di
                 jobs.append(lab.start(*lab.python(outsider.host, "packets.py", "send", *plain, *options)))
         lab.restart(HUB)
         # A handshake later the tunnel carries again, and still only what it may.
-        lab.wake([me])
+        lab.wake([me, *(peers[host] for host in others)])
         for peer in (me, outsider):
             lab.sh(peer.host, "pkill -f '^python3 -c' || true")
         for job in jobs:
@@ -131,6 +136,7 @@ def test_a_reboot_brings_everything_back_behind_the_firewall(lab: Lab, peers: di
     lab.verify()
 
 
+@pytest.mark.invariant(2)
 def test_a_firewall_that_does_not_load_keeps_every_interface_down(lab: Lab, peers: dict[str, Peer]) -> None:
     """Seen red with PreUp removed from one interface's configuration."""
     before = lab.snapshot()

@@ -21,6 +21,7 @@ WAYS: dict[str, set[str]] = {
 }
 
 
+@pytest.mark.invariant(1, 10)
 def test_main_table_knows_no_tenant(lab: Lab) -> None:
     """Each link's fe80::/64 is the kernel's own.
 
@@ -35,6 +36,7 @@ def test_main_table_knows_no_tenant(lab: Lab) -> None:
             assert [line for line in routes if interfaces & set(line.split())] == []
 
 
+@pytest.mark.invariant(1, 10)
 def test_every_table_is_closed_in_both_families(lab: Lab) -> None:
     """Seen red with the IPv6 `unreachable default` of one table deleted."""
     for table in (10000, *(segment.table for segment in lab.segments.values())):
@@ -43,6 +45,7 @@ def test_every_table_is_closed_in_both_families(lab: Lab) -> None:
             assert last.startswith("unreachable default"), f"{table} {family}: {last}"
 
 
+@pytest.mark.invariant(1, 10)
 @pytest.mark.parametrize("host", IDS)
 def test_a_segment_is_looked_up_in_its_own_table_only(lab: Lab, peers: dict[str, Peer], host: str) -> None:
     """Seen red with the rules of one interface deleted."""

@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from labnet import HUB, Lab, Peer
 
 
+@pytest.mark.invariant(3)
 def test_what_is_not_ours_is_byte_for_byte_the_same(strangers: Callable[[], tuple[str, str]]) -> None:
     """Seen red with a driver that added an element to the foreign table's set."""
     before, now = strangers()
@@ -17,12 +19,13 @@ def test_what_is_not_ours_is_byte_for_byte_the_same(strangers: Callable[[], tupl
     assert now == before
 
 
+@pytest.mark.invariant(8, 3, 6)
 def test_what_is_not_ours_survives_a_tenants_removal(
     lab: Lab, peers: dict[str, Peer], strangers: Callable[[], tuple[str, str]], tmp_path: Path
 ) -> None:
     """A whole tenant goes, and comes back with its old key: for its clients nothing has changed.
 
-    RED
+    Seen red with every configuration in /etc/wireguard taken for ours.
     """
     gone = peers["app1"]
     before, keys = lab.snapshot(), lab.sh(HUB, f"wg show {gone.interface} public-key")

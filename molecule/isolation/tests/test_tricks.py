@@ -59,6 +59,7 @@ def on_hub(lab: Lab, make: str, remove: str) -> Iterator[None]:
         lab.sh(HUB, remove)
 
 
+@pytest.mark.invariant(11, 10)
 @pytest.mark.parametrize("number", [0, 1], ids=["v4", "v6"])
 def test_forged_errors_reach_no_connection_of_others(
     lab: Lab, peers: dict[str, Peer], marker: str, number: int
@@ -66,7 +67,7 @@ def test_forged_errors_reach_no_connection_of_others(
     """web1's owner, whom management may reach, reports trouble with management's connection to web2; and to the hub
     with management's connection to the hub.
 
-    RED
+    Seen red with errors let in from any interface that is an end of the flow: web1's about web2's reached ops1.
     """
     me, victim, other = peers["web1"], peers["ops1"], peers["web2"]
     hub = lab.segments[victim.segment].hub_addresses[number]
@@ -83,10 +84,11 @@ def test_forged_errors_reach_no_connection_of_others(
         assert seen == {victim.host: set()}
 
 
+@pytest.mark.invariant(11)
 def test_an_honest_error_arrives(lab: Lab, peers: dict[str, Peer], marker: str) -> None:
     """The same packet from an end of the connection: what the other test does not see can be seen.
 
-    RED
+    Seen red with the chain `errors` closed.
     """
     victim, other = peers["ops1"], peers["web2"]
     with connection(lab, victim, other.v4, 40103), lab.watching([victim.host], marker) as seen:
@@ -95,10 +97,11 @@ def test_an_honest_error_arrives(lab: Lab, peers: dict[str, Peer], marker: str) 
     assert seen == {victim.host: {other.v4}}
 
 
+@pytest.mark.invariant(11, 1)
 def test_no_listen_port_of_the_hub_answers_inside_a_tunnel(lab: Lab, peers: dict[str, Peer], marker: str) -> None:
     """A tunnel in a tunnel would carry another tenant's handshakes past the outside's firewall.
 
-    RED
+    Seen red with `accept` put first in the chain `fabric_input`.
     """
     me = peers["web1"]
     ports = [int(line.split()[1]) for line in lab.sh(HUB, "wg show all listen-port").splitlines()]
@@ -114,16 +117,18 @@ def test_no_listen_port_of_the_hub_answers_inside_a_tunnel(lab: Lab, peers: dict
     assert lab.counter("denied_input") - before >= sent
 
 
+@pytest.mark.invariant(11)
 @pytest.mark.parametrize("source", ["inside", "outside"])
 def test_a_spoofed_outer_source_turns_the_hubs_replies_at_nobody(
     lab: Lab, peers: dict[str, Peer], marker: str, source: str
 ) -> None:
     """web1's own WireGuard packets leave with somebody else's outer address.
 
-    With an address of the fabric they are dropped at the door: the hub's replies would go into that tenant's tunnel.
+    With an address of the fabric they are dropped at the door: the hub's replies would go into that tenant's
+    tunnel.
     With a neighbour's outside address its owner loses his own replies and nobody else notices.
 
-    RED
+    Seen red with the chain `spoofing` left with the segments' own addresses only.
     """
     me, victim = peers["web1"], peers["app1"]
     address = victim.v4 if source == "inside" else HOSTS[victim.host].address
@@ -153,10 +158,11 @@ def test_a_spoofed_outer_source_turns_the_hubs_replies_at_nobody(
     lab.wake([me])
 
 
+@pytest.mark.invariant(5)
 def test_one_segment_cannot_fill_the_connection_table(lab: Lab, peers: dict[str, Peer]) -> None:
     """A limit of fifty, and a flood of four hundred: the others' connections are made all the same.
 
-    RED
+    Seen red with the limit left at its default: all four hundred had a place.
     """
     me, neighbour, database = peers["web1"], peers["app1"], peers["db1"]
     number = lab.record[me.segment]["number"]
@@ -177,10 +183,11 @@ def test_one_segment_cannot_fill_the_connection_table(lab: Lab, peers: dict[str,
     assert 0 < full <= 50
 
 
+@pytest.mark.invariant(1, 10)
 def test_the_way_to_the_internet_leads_to_nothing_else(lab: Lab, peers: dict[str, Peer], marker: str) -> None:
     """Metadata services, the hub's own network, private ones: web1 may use the internet, and reaches none of them.
 
-    RED
+    Seen red with everything that comes out of tenant-a marked as meant for the internet.
     """
     me = peers["web1"]
     private = ["192.168.99.1", "10.99.0.1", "172.16.99.1", "100.64.0.1", METADATA]
@@ -231,13 +238,16 @@ systemctl stop box-server; nft delete table ip engine; ip link delete veth-box; 
 """
 
 
+@pytest.mark.invariant(1)
 def test_published_container_ports_lead_nowhere(lab: Lab, peers: dict[str, Peer]) -> None:
     """A container engine on the hub: its published port is the outside's, and none of its rules opens the fabric.
 
-    Its tables are what Docker's are: a translation for every local address, a forward chain that accepts its bridge
+    Its tables are what Docker's are: a translation for every local address, a forward chain that accepts its
+    bridge
     and drops the rest. It keeps a tenant from nothing that the engine's owner means to give to the outside.
 
-    RED
+    Seen red with every wall down: `accept` put first, nothing in `leak`, and rules that lead web1 to the bridge and
+    back.
     """
     me, outsider = peers["web1"], "dev1"
     outside, hubs = HOSTS[HUB].address, [segment.hub_addresses[0] for segment in lab.segments.values()]
@@ -255,11 +265,12 @@ def test_published_container_ports_lead_nowhere(lab: Lab, peers: dict[str, Peer]
     assert lab.connects(me, peers["db1"].v4, 3306)
 
 
+@pytest.mark.invariant(2, 3)
 @pytest.mark.parametrize("word", ["restart", "reload"])
 def test_a_distribution_that_flushes_all_rules_gets_ours_back(lab: Lab, peers: dict[str, Peer], word: str) -> None:
     """Debian's nftables.service flushes everybody's rules, and no tunnel restarts for it.
 
-    RED
+    Seen red with the unit no longer a part of nftables.service.
     """
     before = lab.snapshot()
     units = " ".join(f"wg-quick@{segment.interface}" for segment in lab.segments.values())
@@ -282,8 +293,9 @@ def test_a_distribution_that_flushes_all_rules_gets_ours_back(lab: Lab, peers: d
     assert lab.snapshot() == before
 
 
+@pytest.mark.invariant(5)
 def test_the_firewalls_restart_is_no_tunnels_restart(lab: Lab) -> None:
-    """RED"""
+    """Seen red with `Requires=` in one tunnel's drop-in."""
     before = lab.snapshot()
     units = " ".join(f"wg-quick@{segment.interface}" for segment in lab.segments.values())
     since = lab.sh(HUB, f"systemctl show --property ActiveEnterTimestampMonotonic {units}")
@@ -292,10 +304,11 @@ def test_the_firewalls_restart_is_no_tunnels_restart(lab: Lab) -> None:
     assert lab.snapshot() == before
 
 
+@pytest.mark.invariant(1, 6)
 def test_networkd_deletes_nothing_of_ours(lab: Lab) -> None:
     """A hub whose network is systemd-networkd's, which removes the rules and routes of others when it starts.
 
-    RED
+    Seen red with networkd not told to leave foreign rules alone.
     """
     before = lab.snapshot()
     lab.sh(HUB, "systemctl unmask -q systemd-networkd && systemctl enable -q --now systemd-networkd")
@@ -326,10 +339,11 @@ for _ in range({times}):
 """
 
 
+@pytest.mark.invariant(5, 10)
 def test_a_hub_keeps_the_way_out_that_a_router_advertises(lab: Lab) -> None:
     """A hub that forwards no longer listens to routers by itself, and would lose its default route when it ends.
 
-    RED
+    Seen red with forwarding turned on and accept_ra left as it was.
     """
     route = "ip -6 route show default proto ra"
     static = lab.sh(HUB, "ip -6 route show default").strip()

@@ -174,6 +174,7 @@ def test_without_the_password_each_vaulted_value_is_an_error_with_its_place(tmp_
         assert "$ANSIBLE_VAULT" not in problem.text(inputs.locate)
 
 
+@pytest.mark.invariant(12)
 @pytest.mark.parametrize(
     "value",
     [

@@ -70,6 +70,7 @@ def test_changed_ports_of_a_policy_are_a_change():
     assert refused(changes(one, two), [], [], {}) == []
 
 
+@pytest.mark.invariant(8)
 def test_a_new_segment_with_the_number_of_an_old_one_is_no_rename():
     """Broken on purpose: a number taken for proof."""
     old = overview(tenant("a", segment("s"), segment("t", *FIVE)))
@@ -91,6 +92,7 @@ def test_a_declared_rename_removes_nothing():
     assert refused(changes(before.plan["overview"], new), [], [], new["renamed"]) == []
 
 
+@pytest.mark.invariant(8)
 def test_whole_segments_do_not_go_unasked():
     """Broken on purpose: only tenants asked for; every part of a name taken for permission."""
     found = after(tenant("a", segment("s", *FIVE)), tenant("b", segment("s", *FIVE)))

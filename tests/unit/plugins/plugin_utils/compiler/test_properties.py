@@ -291,6 +291,7 @@ def changed(before: dict[str, Any], chance: Any) -> dict[str, Any]:
     return {**after, "wireguard_policies": [], "wireguard_services": []}
 
 
+@pytest.mark.invariant(7)
 @given(declarations(), st.randoms(use_true_random=False))
 def test_no_run_moves_what_another_has_placed(before: dict[str, Any], chance: Any):
     """Who is in both declarations keeps his numbers, and nobody else gets what somebody had until lately.

@@ -159,6 +159,7 @@ def judge_both(found: World, hub: Hub, source: PlacedPeer, probe: Probe, party: 
     return outcome
 
 
+@pytest.mark.invariant(1, 10)
 @given(declarations(), st.randoms(use_true_random=False))
 def test_the_verdicts_and_the_hub_agree(variables: dict[str, Any], chance: Any):
     """Every peer from each of its addresses to all sorts of places, on some ports each.
@@ -210,6 +211,7 @@ def joined(found: World) -> set[frozenset[str]]:
     return pairs
 
 
+@pytest.mark.invariant(1, 10)
 @given(declarations())
 @examples(25)
 def test_with_the_firewall_flushed_only_joined_segments_exchange_packets(variables: dict[str, Any]):
@@ -230,6 +232,7 @@ def test_with_the_firewall_flushed_only_joined_segments_exchange_packets(variabl
                     assert frozenset({source.segment.id, target.id}) in pairs
 
 
+@pytest.mark.invariant(1, 10)
 @given(declarations())
 @examples(15)
 def test_with_the_routing_flushed_nobody_exchanges_packets(variables: dict[str, Any]):
@@ -252,6 +255,7 @@ def test_with_the_routing_flushed_nobody_exchanges_packets(variables: dict[str, 
                         assert outcome.end == TO_HUB or outcome.end.startswith("dropped:")
 
 
+@pytest.mark.invariant(11, 10)
 @given(declarations())
 @examples(15)
 def test_nobody_sends_what_is_not_his(variables: dict[str, Any]):
@@ -283,6 +287,7 @@ def test_nobody_sends_what_is_not_his(variables: dict[str, Any]):
                 assert hub.carry(sent).end.startswith("dropped: prerouting")
 
 
+@pytest.mark.invariant(10)
 def test_ipv6_is_no_hole_where_only_ipv4_is_declared():
     """Invariant 10: no rule and no route of IPv6, and the firewall drops what comes."""
     found = world(declare(tenant("a", segment("s", peer("p"), internet="nat")), tenant("b", segment("s", peer("p")))))
@@ -315,6 +320,7 @@ def test_somebody_elses_port_publishing_does_not_lead_into_the_fabric():
     assert Hub(found.plan).send(probe, flow).end == "dropped: forward fabric_forward"
 
 
+@pytest.mark.invariant(11)
 def test_a_forged_error_in_others_flows_is_dropped():
     """`related` only where the arrival interface is an end of the flow: a tenant that management talks to is not an end
     of management's flows with others.
@@ -334,6 +340,7 @@ def test_a_forged_error_in_others_flows_is_dropped():
     assert hub.send(forged, manages_b).end == "dropped: forward fabric_forward"
 
 
+@pytest.mark.invariant(11)
 def test_a_neighbour_reports_no_trouble_with_a_peers_flows():
     """In one segment, and behind one gateway: an error about a flow comes from its end, or from its end's own site.
 
@@ -354,6 +361,7 @@ def test_a_neighbour_reports_no_trouble_with_a_peers_flows():
     assert hub.send(Probe("a-s", "10.100.1.3", "10.100.0.2", "icmp", 0), site).end == "dropped: forward errors"
 
 
+@pytest.mark.invariant(4)
 @given(declarations(dual=False, networks=False), st.integers(0, 3))
 @examples(20)
 def test_a_revoked_policy_ends_what_runs(variables: dict[str, Any], number: int):
