@@ -11,8 +11,11 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
+import proof  # noqa: E402
 from labnet import ROOT, Lab  # noqa: E402
-from proof import pytest_collection_modifyitems, pytest_configure  # noqa: E402, F401 (hooks, found by their names)
+
+pytest_configure = proof.pytest_configure
+pytest_collection_modifyitems = proof.pytest_collection_modifyitems
 
 
 @pytest.fixture(scope="session")

@@ -18,4 +18,7 @@ if AnsibleCollectionConfig.collection_finder is None:
     init_plugin_loader([str(Path(__file__).parents[1] / ".collections")])
 
 sys.path.insert(0, str(Path(__file__).parent))
-from proof import pytest_collection_modifyitems, pytest_configure  # noqa: F401 (hooks, found by their names)
+import proof
+
+pytest_configure = proof.pytest_configure
+pytest_collection_modifyitems = proof.pytest_collection_modifyitems

@@ -27,7 +27,7 @@ def ssh_options() -> list[str]:
         "-i", str(lab_home() / "id_ed25519"), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "User=root",
         "-o", f"UserKnownHostsFile={home() / 'known_hosts'}", "-o", "StrictHostKeyChecking=yes",
         "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10", "-o", "ProxyUseFdpass=yes",
-        "-o", f"ProxyCommand=nsenter --net={NAMESPACE} {image.FOLDER / 'connect'} %h %p",
+        "-o", f"ProxyCommand=nsenter --net={NAMESPACE} python3 {image.FOLDER / 'connect.py'} %h %p",
     ]  # fmt: skip
 
 

@@ -14,10 +14,13 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE), str(HERE.parents[1] / "tests")]
 
+import proof  # noqa: E402
 from kernelkit import cli  # noqa: E402
 from kernelkit.hosts import GUESTS  # noqa: E402
 from kernelnet import PEERS, ROOT, Net, Outcome  # noqa: E402
-from proof import pytest_collection_modifyitems, pytest_configure  # noqa: E402, F401 (hooks, found by their names)
+
+pytest_configure = proof.pytest_configure
+pytest_collection_modifyitems = proof.pytest_collection_modifyitems
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ class Net:
         self.folder = folder
         self.environment = {
             **os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1",
-            "TENANTNET_KERNEL_CONNECT": str(ROOT / "kernel/connect"), "PYTHONUNBUFFERED": "1",
+            "TENANTNET_KERNEL_CONNECT": str(ROOT / "kernel/connect.py"), "PYTHONUNBUFFERED": "1",
             # A folder of our own: a guest that lost its power must not be asked through an old connection.
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
         }  # fmt: skip

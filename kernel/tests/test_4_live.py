@@ -93,7 +93,7 @@ def test_a_noisy_tenant_hides_no_one_elses_denials(net: Net) -> None:
     new = [line for line in lines if float(line.strip(" [").split("]")[0]) >= begin]
     of_web = [line for line in new if "WIREGUARD-DENY tenant-a/production policy: " in line]
     of_app = [line for line in new if "WIREGUARD-DENY tenant-b/production policy: " in line]
-    assert sent > 1000
+    assert sent > 300
     # A burst of twenty, and five a second.
     assert 20 <= len(of_web) <= 20 + 5 * 9, len(of_web)
     assert any("DPT=77" in line for line in of_app), new

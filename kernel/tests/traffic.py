@@ -61,7 +61,7 @@ def storm(interface, seconds, *wanted):
 
 def knock(interface, seconds):
     """Forget the hub and know it again until it answers: each time a handshake begins at once."""
-    peer, _psk, endpoint, allowed, *_rest = [
+    peer, _psk, endpoint, allowed, *_rest, keepalive = [
         line.split("\t") for line in run("wg", "show", interface, "dump").splitlines()
     ][1]
     end = time.monotonic() + float(seconds)
@@ -70,7 +70,8 @@ def knock(interface, seconds):
     while time.monotonic() < end and not stopped:
         tries += 1
         run("wg", "set", interface, "peer", peer, "remove")
-        run("wg", "set", interface, "peer", peer, "endpoint", endpoint, "allowed-ips", allowed)
+        words = ["endpoint", endpoint, "allowed-ips", allowed, "persistent-keepalive", keepalive]
+        run("wg", "set", interface, "peer", peer, *words)
         time.sleep(0.5)
         if run("wg", "show", interface, "latest-handshakes").split()[1] != "0":
             break

@@ -48,8 +48,10 @@ def refuse_tables(
         if not ours and rule.action in used
     ]
     names = {name: number for number, name in tables.items()}
-    for path in [_NAME_FILES, *(f"{_NAME_FILES}.d/{name}" for name in host.list_folder(f"{_NAME_FILES}.d"))]:
-        for line in (host.read(path) or "").splitlines() if path != own_file and not path.endswith("~") else ():
+    # What ip reads itself: no hidden file, and what ends in .conf.
+    more = [name for name in host.list_folder(f"{_NAME_FILES}.d") if name.endswith(".conf") and name[0] != "."]
+    for path in [_NAME_FILES, *(f"{_NAME_FILES}.d/{name}" for name in more)]:
+        for line in (host.read(path) or "").splitlines() if path != own_file else ():
             words = line.partition("#")[0].split()
             if len(words) == 2 and (words[0] in map(str, tables) or words[1] in names):
                 found.append(f"{path} names table {words[0]} {words[1]}")

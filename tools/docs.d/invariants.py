@@ -13,11 +13,11 @@ from __future__ import annotations
 import ast
 import re
 import sys
-import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import yaml
 from page import ROOT

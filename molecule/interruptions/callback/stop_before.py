@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Kills ansible-playbook, with all that it has started, before the task with the number in STOP_BEFORE.
 
-With STOP_FOR it only waits there, so many seconds: long enough for another run to overtake it.
+With STOP_UNTIL it only waits there, until there is a file of that name: for another run to overtake it.
 Only tasks that may change a host count: those of the collection, and the package manager's. With another number than
 there are tasks nothing is killed, and the run says at its end how many there were.
 """
@@ -39,11 +39,11 @@ class CallbackModule(CallbackBase):
             self.count += 1
             if self.count == int(os.environ.get("STOP_BEFORE", "0")):
                 self._display.display(f"STOPPED before task {self.count}: {task.get_name()}")
-                seconds = float(os.environ.get("STOP_FOR", "0"))
-                if seconds:
-                    time.sleep(seconds)
-                else:
+                file = os.environ.get("STOP_UNTIL")
+                if not file:
                     os.killpg(0, signal.SIGKILL)
+                while file and not os.path.exists(file):
+                    time.sleep(0.1)
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Say how many there were."""

@@ -32,11 +32,9 @@ WIPE = {
         rm -f /etc/tenantnet/firewall.nft /etc/systemd/system/tenantnet-firewall.service
         rm -f /var/lib/tenantnet/firewall.json; systemctl daemon-reload""",
     "interfaces": """
-        for i in wg0 east west north; do
-            systemctl disable --quiet --now wg-quick@$i.service 2>/dev/null
-            ip link delete dev $i 2>/dev/null
-            rm -rf /etc/systemd/system/wg-quick@$i.service.d
-        done
+        systemctl disable --quiet --now $(cd /etc/wireguard && ls | sed 's/^/wg-quick@/; s/.conf$//') 2>/dev/null
+        for i in $(wg show interfaces); do ip link delete dev $i; done
+        rm -rf /etc/systemd/system/wg-quick@*.service.d
         rm -rf /etc/tenantnet/keys /etc/tenantnet/interfaces /etc/wireguard/*.conf /var/lib/tenantnet/known_keys.json
         systemctl daemon-reload; systemctl reset-failed""",
     "deployed": "rm -f /var/lib/tenantnet/deployed.json",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ HUB = "hub2"
 
 
 @pytest.mark.invariant(13)
-@pytest.mark.parametrize("number", [4, 5, 6, 7], ids=["routing", "firewall", "interfaces", "deployed"])
-def test_an_overtaken_run_stops_before_its_next_change(lab: Lab, declared: Any, number: int) -> None:
+@pytest.mark.parametrize("number", [5, 6, 7], ids=["firewall", "interfaces", "deployed"])
+def test_an_overtaken_run_stops_before_its_next_change(lab: Lab, declared: Any, tmp_path: Path, number: int) -> None:
     """An old branch is being deployed, and waits somewhere; meanwhile a newer one is. The old one gets no further.
 
     Seen red with the claim of a run not checked by its later tasks.
@@ -26,7 +27,7 @@ def test_an_overtaken_run_stops_before_its_next_change(lab: Lab, declared: Any, 
     environment = {
         **os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1",
         "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "molecule/interruptions/callback"),
-        "ANSIBLE_CALLBACKS_ENABLED": "stop_before", "STOP_BEFORE": str(number), "STOP_FOR": "14",
+        "ANSIBLE_CALLBACKS_ENABLED": "stop_before", "STOP_BEFORE": str(number), "STOP_UNTIL": str(tmp_path / "go"),
     }  # fmt: skip
     command = ["ansible-playbook", "-i", str(declared.path), "playbooks/site.yml", "--limit", HUB, *words]
     old = subprocess.Popen(
@@ -40,6 +41,7 @@ def test_an_overtaken_run_stops_before_its_next_change(lab: Lab, declared: Any, 
         said += line
     lab.site("--limit", HUB, *declared.change(), inventory=declared.path)
     after = lab.sh(HUB, STATE)
+    (tmp_path / "go").touch()
     said += old.communicate(timeout=60)[0]
     assert old.returncode != 0
     assert "another run has changed this hub since this one began: run site again" in " ".join(said.split()), said

@@ -9,10 +9,12 @@ they are allocated; what needs resolved selectors is checked where they are reso
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .addresses import Prefix, overlapping
+from .curve import is_public, looks_private
 from .model import Fabric, Management, Peer, Policy, Segment, Tenant
 from .numbers import address_fault, host_bounds
 from .problems import NO_VALUE, Path, Problems
@@ -27,6 +29,10 @@ _NEVER_BEHIND = (
     Prefix(6, 0xFE80 << 112, 10),
     Prefix(6, 0xFF00 << 112, 8),
 )
+# Keys that are looked at to tell a declaration of real keys from a draft with made-up ones.
+_KEYS_SAMPLED = 8
+# So few say nothing about the others.
+_KEYS_TOO_FEW = 2
 # The shortest prefix a network behind a peer may have: anything wider is a default route in disguise.
 _NETWORK_MINIMUM = {4: 8, 6: 16}
 
@@ -58,6 +64,33 @@ def check_fabric(fabric: Fabric, peer_hosts: Iterable[str], problems: Problems) 
         if not service.ports and not problems.touches((*service.path, "ports")):
             problems.add((*service.path, "ports"), NO_VALUE, "is a list of nothing", "name at least one port")
     _check_revoked(fabric, problems)
+    _refuse_private_keys(fabric, problems)
+
+
+def _refuse_private_keys(fabric: Fabric, problems: Problems) -> None:
+    """Report private keys that stand where public ones belong, without showing them.
+
+    A made-up key has a private one's form in one case of thirty. So where most other keys are made up too, as in a
+    draft or a benchmark, the form proves nothing; where they are real, no public key ever has it.
+    """
+    places = [
+        (peer.public_key, (*peer.path, "public_key"))
+        for _holder, _segment, peers in segments_of(fabric)
+        for peer in peers
+        if peer.public_key is not None
+    ]
+    places += [(item.public_key, (*item.path, "public_key")) for item in fabric.revoked]
+    raws = [(base64.b64decode(word), path) for word, path in places]
+    private = [path for raw, path in raws if looks_private(raw)]
+    if not private:
+        return
+    refused = set(private)
+    sample = [raw for raw, path in raws if path not in refused][:_KEYS_SAMPLED]
+    if len(sample) > _KEYS_TOO_FEW and sum(map(is_public, sample)) * 2 < len(sample):
+        return
+    for path in private:
+        remedy = "write the public key of a new pair: this one has been seen by others"
+        problems.add(path, NO_VALUE, "is a private key", remedy)
 
 
 def segments_of(fabric: Fabric) -> Iterator[tuple[Tenant | None, Segment | None, tuple[Peer, ...]]]:

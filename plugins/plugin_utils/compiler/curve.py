@@ -17,8 +17,13 @@ _ROOT_OF_MINUS_ONE = pow(2, (P - 1) // 4, P)
 
 
 def looks_private(raw: bytes) -> bool:
-    """Tell whether 32 bytes are a private key and cannot be a public one."""
-    return raw[0] & 7 == 0 and raw[31] >> 6 == 1 and not _is_multiple_of_eight(int.from_bytes(raw, "little"))
+    """Tell whether 32 bytes have a private key's form and cannot be a public one."""
+    return raw[0] & 7 == 0 and raw[31] >> 6 == 1 and not is_public(raw)
+
+
+def is_public(raw: bytes) -> bool:
+    """Tell whether 32 bytes can be the public key of a private one."""
+    return _is_multiple_of_eight(int.from_bytes(raw, "little"))
 
 
 def _is_multiple_of_eight(x: int) -> bool:

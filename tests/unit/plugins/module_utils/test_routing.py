@@ -160,6 +160,16 @@ def test_a_table_that_is_somebody_elses_stops_everything(tmp_path, answers, file
     assert host.changes == []
 
 
+def test_what_a_killed_run_left_beside_our_names_is_nobody_elses(tmp_path):
+    """Broken once by reading every file there: the next run took its own half-written file for somebody else's."""
+    folder = tmp_path / "etc/iproute2/rt_tables.d"
+    folder.mkdir(parents=True)
+    for name in (".tenantnet.conf.unfinished", "notes.txt", "tenantnet.conf"):
+        (folder / name).write_text("10001 tn-management\n")
+    routing.reconcile(ScriptedHost(tmp_path), PLAN)
+    assert not (folder / ".tenantnet.conf.unfinished").exists()
+
+
 def test_tables_are_asked_for_one_by_one_where_ip_skips_those_that_nobody_has(tmp_path):
     """An ip that prints nothing at all for a table without routes, as some versions do."""
     taken = json.dumps([{"dst": "192.0.2.0/24", "protocol": "3"}])

@@ -362,3 +362,16 @@ def test_case_files_say_what_they_are_about():
     case = read_case(Path(__file__).parent / "cases" / "undefined-names.txt")
     assert case.about.startswith("Every undefined name")
     assert list(case.sections)[-1] == "expected"
+
+
+def test_a_file_of_fifty_megabytes_gets_a_message_of_one_line(tmp_path: Path):
+    """One value of it all, and beside it a mistake that must not be buried. Broken on purpose: values quoted whole."""
+    blob = "x" * (50 << 20)
+    text = f'---\nwireguard_keepalive: "{blob}"\nwireguard_tenants: [{{nam: a}}]\n'
+    inventory.write(tmp_path, {"group_vars/all/x.yml": text})
+    found = inventory.messages(inventory.read(tmp_path), tmp_path)
+    # The blob, the key that is none, and the two that are missing.
+    assert len(found) == 4, [message[:200] for message in found]
+    assert max(map(len, found)) < 400
+    assert any("wireguard_keepalive: 'xxx" in message and "is not a whole number" in message for message in found)
+    assert any("did you mean 'name'?" in message for message in found)

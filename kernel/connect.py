@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ssh's ProxyCommand into the guests' network: makes the connection there and hands it to ssh.
 
