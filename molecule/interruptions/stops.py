@@ -54,7 +54,7 @@ class Stops:
         """Put the count in front of all that changes something."""
         for name in ("mkdir", "rmdir", "rename", "unlink", "chmod", "fsync", "fchmod", "fdopen"):
             setattr(os, name, self._counted(name, getattr(os, name)))
-        real_os_open, real_open, real_run = os.open, builtins.open, getattr(subprocess, "run")  # noqa: B009
+        real_os_open, real_open = os.open, builtins.open
 
         def os_open(path, flags, *rest, **options):
             if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and ours(path):
@@ -66,15 +66,18 @@ class Stops:
                 self.before(f"open {path}")
             return real_open(path, mode, *rest, **options)
 
+        os.open, builtins.open, subprocess.run = os_open, opened, self._counted_run(subprocess.run)
+
+    def _counted_run(self, real):
         def run(argv, *rest, **options):
             line = " ".join(argv)
             if not READING.match(line):
                 self.before(line)
                 if "-batch" in line:
-                    self._inside(argv, options, real_run)
-            return real_run(argv, *rest, **options)
+                    self._inside(argv, options, real)
+            return real(argv, *rest, **options)
 
-        os.open, builtins.open, subprocess.run = os_open, opened, run
+        return run
 
     def _counted(self, name, real):
         @functools.wraps(real)
@@ -87,12 +90,12 @@ class Stops:
 
         return call
 
-    def _inside(self, argv, options, real_run):
+    def _inside(self, argv, options, real):
         """Stop a batch after its first line, and before its last."""
         lines = (options.get("input") or "").splitlines(keepends=True)
         for done in sorted({1, len(lines) - 1} - {0, len(lines)}):
             if self.count + 1 == self.limit:
-                real_run(argv, **{**options, "input": "".join(lines[:done])})
+                real(argv, **{**options, "input": "".join(lines[:done])})
             self.before(f"{' '.join(argv)}: after {done} of {len(lines)} lines")
 
 
