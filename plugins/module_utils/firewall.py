@@ -15,7 +15,7 @@ import re
 from typing import Any
 
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.host import Host, HostError, without_keys
-from ansible_collections.tenantnet.wireguard.plugins.module_utils.iproute import default_routes
+from ansible_collections.tenantnet.wireguard.plugins.module_utils.iproute import default_devices
 from ansible_collections.tenantnet.wireguard.plugins.module_utils.units import (
     FIREWALL,
     FOLDER,
@@ -40,11 +40,10 @@ Description=Firewall of the tenantnet fabric
 Documentation=https://github.com/tenantnet/wireguard
 DefaultDependencies=no
 # nftables.service flushes everybody's rules when it starts and reloads: ours are loaded after it, each time.
-# And before any setting lets this host forward: its interfaces may be up from the start.
 After=local-fs.target nftables.service
 PartOf=nftables.service
 ReloadPropagatedFrom=nftables.service
-Before=systemd-sysctl.service network-pre.target shutdown.target
+Before=network-pre.target shutdown.target
 Wants=network-pre.target
 Conflicts=shutdown.target
 
@@ -161,4 +160,4 @@ def _host_elements(host: Host, uplinks: list[str] | None) -> str:
 
 def default_uplinks(host: Host) -> list[str]:
     """Return the interfaces of the default routes in the main table."""
-    return sorted({str(item["dev"]) for family in (4, 6) for item in default_routes(host, family) if "dev" in item})
+    return sorted({device for family in (4, 6) for device, _protocol in default_devices(host, family)})

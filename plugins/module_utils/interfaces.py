@@ -380,6 +380,10 @@ def _remove(host: Host, names: list[str]) -> None:
     """
     stop_and_disable(host, [f"wg-quick@{name}.service" for name in names])
     for name in names:
+        # It may stand without its unit: made by hand from our file, or left by a start that was cut off.
+        if not host.check and host.exists(f"/sys/class/net/{name}"):
+            host.run(["ip", "link", "delete", "dev", name])
+    for name in names:
         for family in (4, 6):
             host.ensure_absent(f"{BATCH_FOLDER}/{name}.v{family}")
         drop_in = f"{FOLDER}/wg-quick@{name}.service.d"

@@ -127,9 +127,15 @@ def read_routes(host: Host) -> set[Route]:
     return found
 
 
-def default_routes(host: Host, family: int) -> list[dict[str, Any]]:
-    """Return the default routes of the main table, as ip prints them with numbers."""
-    return _json(host, ["ip", "-N", "-j", f"-{family}", "route", "show", "default"])
+def default_devices(host: Host, family: int) -> list[tuple[str, str]]:
+    """Return the devices of the main table's default routes, each with the number of who made the route."""
+    found = []
+    for item in _json(host, ["ip", "-N", "-j", f"-{family}", "route", "show", "default"]):
+        # A route over several routers has its devices one level deeper.
+        for part in [item, *item.get("nexthops", ())]:
+            if "dev" in part:
+                found.append((str(part["dev"]), str(item.get("protocol"))))
+    return found
 
 
 def route_line(verb: str, route: Route) -> str:

@@ -45,7 +45,8 @@ _UNIT = """\
 Description=Routing rules and closed routing tables of the tenantnet fabric
 Documentation=https://github.com/tenantnet/wireguard
 DefaultDependencies=no
-# Before any setting lets this host forward: its interfaces may be up from the start.
+# Before any setting lets this host forward: its interfaces may be up from the start, and until the firewall stands
+# these rules alone keep plain packets of the fabric off.
 After=local-fs.target
 Before=systemd-sysctl.service network-pre.target shutdown.target
 Wants=network-pre.target
@@ -152,9 +153,7 @@ def _router_advertisements(host: Host) -> dict[str, str]:
     A kernel that forwards ignores advertisements, unless accept_ra is 2 (ip-sysctl.rst); then the route, and with it
     the hub's way out, would be gone when its lifetime ends. What is set once stays while the interface is there.
     """
-    names = {
-        str(item["dev"]) for item in iproute.default_routes(host, 6) if str(item.get("protocol")) == _FROM_ADVERTISEMENT
-    }
+    names = {device for device, protocol in iproute.default_devices(host, 6) if protocol == _FROM_ADVERTISEMENT}
     found = {}
     for line in (host.read(SYSCTL_FILE) or "").splitlines():
         if line.startswith(_SETTINGS_V6) and line.endswith("/accept_ra = 2"):

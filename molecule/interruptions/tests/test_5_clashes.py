@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a new segment would get is somebody else's on the hub: the run says what, where and what to do, and changes
-nothing there."""
+"""What a new segment would get is somebody else's on the hub: the run says what, where and what to do, and takes
+nothing of it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,10 @@ from typing import Any
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.secrets import secret_finder
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.secrets import (
+    is_vaulted_place,
+    secret_finder,
+)
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.values import locator, plain
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.compile import Declaration
 from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.compiler.kinds import boolean as read_boolean
@@ -60,6 +63,8 @@ def read_inputs(task_vars: Mapping[str, Any], loader: DataLoader) -> Inputs:
     first = raw[hub_names[0]] if hub_names else {}
     roots: dict[str, Any] = {f"hostvars[{name}]": variables for name, variables in raw.items()}
     roots.update({key: value for key, value in first.items() if str(key).startswith(PREFIX)})
+    locate = locator(roots)
+    problems.in_vault = lambda path: is_vaulted_place(locate(path))
     variables = _fabric_variables(first, loader, problems)
     hubs = {}
     for name in hub_names:
@@ -79,7 +84,7 @@ def read_inputs(task_vars: Mapping[str, Any], loader: DataLoader) -> Inputs:
         hubs=hubs,
         peer_hosts=peer_hosts,
         problems=problems,
-        locate=locator(roots),
+        locate=locate,
         record_path=_record_path(first, template, problems) if hub_names else None,
         frozen=_frozen(first, template, problems),
     )

@@ -10,10 +10,12 @@ that it uses, and by what these are made of.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from ansible.parsing import vault
-from jinja2 import Environment, TemplateError, meta
+from ansible_collections.tenantnet.wireguard.plugins.plugin_utils.boundary.values import place_of
+from jinja2 import Environment, TemplateError, nodes
 
 # The type of a vaulted variable, since ansible-core 2.19 and before.
 Vaulted: Any = getattr(vault, "EncryptedString", None)
@@ -22,6 +24,7 @@ if Vaulted is None:
 
     Vaulted = AnsibleVaultEncryptedUnicode
 
+_VAULT_HEADER = b"$ANSIBLE_VAULT"
 # By way of these a template reaches any variable, under names that it makes itself.
 _REACH_ANYTHING = {"hostvars", "vars", "lookup", "query", "q"}
 
@@ -33,7 +36,7 @@ def secret_finder(hosts: Iterable[Mapping[str, Any]]) -> Callable[[str], bool]:
     judged: dict[str, bool] = {}
 
     def holds(value: Any) -> bool:
-        if isinstance(value, Vaulted):
+        if isinstance(value, Vaulted) or in_vaulted_file(value):
             return True
         if isinstance(value, str):
             return tells(value) if "{{" in value or "{%" in value else False
@@ -50,7 +53,8 @@ def secret_finder(hosts: Iterable[Mapping[str, Any]]) -> Callable[[str], bool]:
 
     def _judge(template: str) -> bool:
         try:
-            names = meta.find_undeclared_variables(environment.parse(template))
+            # Every name that is read, a loop's own included: rather one too many.
+            names = {node.name for node in environment.parse(template).find_all(nodes.Name) if node.ctx == "load"}
         except TemplateError:
             return True
         if names & _REACH_ANYTHING and any(holds(dict(variables)) for variables in whole):
@@ -58,3 +62,23 @@ def secret_finder(hosts: Iterable[Mapping[str, Any]]) -> Callable[[str], bool]:
         return any(holds(variables.get(name)) for name in names for variables in whole)
 
     return tells
+
+
+def in_vaulted_file(value: Any) -> bool:
+    """Tell whether a value stands in a file that is vaulted as a whole."""
+    return is_vaulted_place(place_of(value))
+
+
+def is_vaulted_place(place: str | None) -> bool:
+    """Tell whether a place (``file:line:column``) is in a file that is vaulted as a whole."""
+    return place is not None and _is_vaulted_file(place.rsplit(":", 2)[0])
+
+
+@cache
+def _is_vaulted_file(path: str) -> bool:
+    """Tell whether a file is vaulted, by its first bytes."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_VAULT_HEADER)) == _VAULT_HEADER
+    except OSError:
+        return False

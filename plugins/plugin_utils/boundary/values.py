@@ -114,19 +114,19 @@ def locator(roots: Mapping[str, Any]) -> Callable[[Path], str | None]:
         for part in path:
             if isinstance(here, Mapping):
                 key = next((key for key in here if key == part), None)
-                place = _place(key) or place
+                place = place_of(key) or place
                 here = here.get(key) if key is not None else None
             elif isinstance(here, (list, tuple)) and isinstance(part, int) and part < len(here):
                 here = here[part]
             else:
                 break
-            place = _place(here) or place
+            place = place_of(here) or place
         return place
 
     return locate
 
 
-def _place(value: Any) -> str | None:
+def place_of(value: Any) -> str | None:
     """Return where a value stands in a file, if Ansible knows."""
     position = getattr(value, "ansible_pos", None)
     if position and position[0]:

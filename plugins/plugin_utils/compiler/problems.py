@@ -106,19 +106,22 @@ class Problems:
     """The growing list of everything that is wrong.
 
     secret: the paths of values that were vaulted, which no message shows. templates: the text that each value came out
-    of, which `tells_secrets` knows to judge where it is needed: only for a message.
+    of, which `tells_secrets` knows to judge where it is needed: only for a message. `in_vault` tells whether a value
+    stands in a file that is vaulted as a whole.
     """
 
     found: list[Problem] = field(default_factory=list)
     secret: set[Path] = field(default_factory=set)
     templates: dict[Path, str] = field(default_factory=dict)
     tells_secrets: Callable[[str], bool] = lambda _template: False
+    in_vault: Callable[[Path], bool] = lambda _path: False
 
     def add(self, path: Path, value: Any, wrong: str, remedy: str, other: Path | None = None) -> None:
         """Record one problem; see `Problem` for the parts."""
         if not isinstance(value, _NoValue) and self._is_secret(path):
+            # Some reasons quote the value once more.
+            wrong = f"(vaulted), {wrong.replace(str(value), '(vaulted)') if str(value) else wrong}"
             value = NO_VALUE
-            wrong = f"(vaulted), {wrong}"
         self.found.append(Problem(path, value, wrong, remedy, other))
 
     def _is_secret(self, path: Path) -> bool:
@@ -127,7 +130,7 @@ class Problems:
             whole = path[:length]
             if whole in self.secret or (whole in self.templates and self.tells_secrets(self.templates[whole])):
                 return True
-        return False
+        return self.in_vault(path)
 
     def touches(self, path: Path) -> bool:
         """Tell whether something is wrong at a path or below: what follows from it need not be said."""

@@ -278,6 +278,18 @@ def test_an_interface_is_removed_only_when_it_is_named(tmp_path, removable, allo
         assert host.changes == []
 
 
+def test_an_interface_that_stands_without_its_unit_goes_too(tmp_path):
+    """Broken once by stopping the unit alone: the interface stood on, and nobody knew it any more."""
+    (tmp_path / "etc/wireguard").mkdir(parents=True)
+    (tmp_path / "etc/wireguard/tenant-a.conf").write_text(interfaces.MARKER + "tenant-a/production\n[Interface]\n")
+    (tmp_path / "sys/class/net/tenant-a").mkdir(parents=True)
+    host = fresh(tmp_path)
+    assert interfaces.retire(host, set(), ["tenant-a"]) == ["tenant-a"]
+    assert host.lines("ip link") == ["ip link delete dev tenant-a"]
+    order = [line for line, _stdin in host.ran if line.startswith(("systemctl disable", "ip link"))]
+    assert order[0].startswith("systemctl disable")
+
+
 def managed(host="web1", identity="tenant-a/production/web1"):
     return [{"name": "wg0", "peers": [{"id": identity, "host": host, "public_key": None, "allowed_ips": []}]}]
 

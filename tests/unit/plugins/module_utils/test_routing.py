@@ -192,6 +192,8 @@ ADVERTISED = json.dumps([{"dst": "default", "gateway": "fe80::1", "dev": "eth0.7
     ("routes", "live", "wanted"),
     [
         (ADVERTISED, "1", "2"), (ADVERTISED, "2", "2"),
+        # Two routers: one route with a way by each.
+        (json.dumps([{"protocol": "9", "nexthops": [{"dev": "eth0.7"}, {"dev": "eth0.7"}]}]), "1", "2"),
         # networkd does it, nobody does it, no route comes that way.
         (ADVERTISED, "0", "0"), ("[]", "1", "1"), (ADVERTISED.replace('"9"', '"3"'), "1", "1"),
     ],
