@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kernelkit.hosts import HUB, MACHINE, PREFIX, PREFIX_V6
+from kernelkit.hosts import HUB, MACHINE, PREFIX, PREFIX_V6, Guest
 from kernelnet import APP, DB, HUB_INSIDE, INSIDE, PEERS, TUNNEL, WEB, Net
 
 KINDS = (("syn", 3306), ("udp", 53), ("echo", 0))
@@ -62,6 +62,20 @@ def _from_outside() -> list[str]:
 
 
 @contextmanager
+def widened(net: Net, guest: Guest) -> Iterator[None]:
+    """Let a client send anything: its owner owns it, so its own AllowedIPs must not count as a wall."""
+    interface = TUNNEL[guest]
+    peer = net.sh(guest, f"wg show {interface} allowed-ips").split()
+    net.sh(guest, f"wg set {interface} peer {peer[0]} allowed-ips 0.0.0.0/0,::/0")
+    try:
+        yield
+    finally:
+        # Unless a run has given it back already, or the hub another key.
+        restore = f"wg set {interface} peer {peer[0]} allowed-ips {','.join(peer[1:])}"
+        net.sh(guest, f"! wg show {interface} peers | grep -qxF {peer[0]} || {restore}")
+
+
+@contextmanager
 def storm(net: Net) -> Iterator[Observed]:
     """Send all of that, and watch for it on the targets, on the sender, and on the hub's own wire."""
     observed = Observed()
@@ -69,29 +83,23 @@ def storm(net: Net) -> Iterator[Observed]:
     watchers["wire"] = net.outside("watch", HUB.tap, LIFE)
     for name, job in watchers.items():
         first_line(name, job, "watching")
-    interface = TUNNEL[WEB]
-    peer = net.sh(WEB, f"wg show {interface} allowed-ips").split()
-    # An attacker owns his client: what his own AllowedIPs hold back must not count as a wall.
-    net.sh(WEB, f"wg set {interface} peer {peer[0]} allowed-ips 0.0.0.0/0,::/0")
-    senders = {
-        "tunnel": net.start(WEB, net.program("storm", interface, LIFE, *_from_tunnel())),
-        "outside": net.outside("storm", "tnk0", LIFE, *_from_outside()),
-    }
-    try:
-        for name, job in senders.items():
-            first_line(name, job, "sending")
-        yield observed
-    finally:
-        senders["outside"].send_signal(signal.SIGTERM)
-        net.sh(WEB, "pkill -f '^python3 /root/traffic.py storm' || true")
-        # What is under way arrives.
-        time.sleep(1)
-        watchers["wire"].send_signal(signal.SIGTERM)
-        for guest in PEERS:
-            net.sh(guest, "pkill -f '^python3 /root/traffic.py watch' || true")
-        # Unless a run has given it back already, or the hub another key.
-        restore = f"wg set {interface} peer {peer[0]} allowed-ips {','.join(peer[1:])}"
-        net.sh(WEB, f"! wg show {interface} peers | grep -qxF {peer[0]} || {restore}")
+    with widened(net, WEB):
+        senders = {
+            "tunnel": net.start(WEB, net.program("storm", TUNNEL[WEB], LIFE, *_from_tunnel())),
+            "outside": net.outside("storm", "tnk0", LIFE, *_from_outside()),
+        }
+        try:
+            for name, job in senders.items():
+                first_line(name, job, "sending")
+            yield observed
+        finally:
+            senders["outside"].send_signal(signal.SIGTERM)
+            net.sh(WEB, "pkill -f '^python3 /root/traffic.py storm' || true")
+            # What is under way arrives.
+            time.sleep(1)
+            watchers["wire"].send_signal(signal.SIGTERM)
+            for guest in PEERS:
+                net.sh(guest, "pkill -f '^python3 /root/traffic.py watch' || true")
     for job in senders.values():
         observed.sent.update(json.loads(job.communicate(timeout=30)[0].splitlines()[-1]))
     for name, job in watchers.items():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from kernelkit.hosts import HUB, Guest
 from kernelnet import APP, DB, INSIDE, PEERS, TUNNEL, WEB, Net
+from storms import first_line, widened
 from test_3_power import public_key
 
 
@@ -82,13 +83,13 @@ def test_a_noisy_tenant_hides_no_one_elses_denials(net: Net) -> None:
     """Seen red with the limit on log lines removed."""
     net.wake([WEB, APP])
     begin = float(net.sh(HUB, "cut -d' ' -f1 /proc/uptime"))
-    noise = [f"noise-{port},udp,{INSIDE[WEB][0]},{INSIDE[APP][0]},{port}" for port in range(1000, 1150)]
-    loud = net.start(WEB, net.program("storm", TUNNEL[WEB], "6", *noise))
-    assert loud.stdout is not None
-    assert loud.stdout.readline() == "sending\n"
-    words = f"quiet,udp,{INSIDE[APP][0]},{INSIDE[WEB][0]},77"
-    net.sh(APP, net.program("storm", TUNNEL[APP], "1", words))
-    sent = sum(json.loads(loud.communicate(timeout=30)[0].splitlines()[-1]).values())
+    noise = [f"noise-{port},udp,{INSIDE[WEB][0]},{INSIDE[DB][0]},{port}" for port in range(1000, 1150)]
+    with widened(net, WEB), widened(net, APP):
+        loud = net.start(WEB, net.program("storm", TUNNEL[WEB], "6", *noise))
+        first_line("loud", loud, "sending")
+        words = f"quiet,udp,{INSIDE[APP][0]},{INSIDE[DB][0]},77"
+        net.sh(APP, net.program("storm", TUNNEL[APP], "1", words))
+        sent = sum(json.loads(loud.communicate(timeout=30)[0].splitlines()[-1]).values())
     lines = net.sh(HUB, "journalctl -k -b --no-pager -o short-monotonic | grep -F WIREGUARD-DENY").splitlines()
     new = [line for line in lines if float(line.strip(" [").split("]")[0]) >= begin]
     of_web = [line for line in new if "WIREGUARD-DENY tenant-a/production policy: " in line]
