@@ -86,9 +86,8 @@ def _numbers(nodes: Iterator[ast.expr] | list[ast.expr]) -> tuple[int, ...]:
 def _described(node: ast.FunctionDef) -> tuple[str, str]:
     """Return what a test does and what it was seen red with: the parts of its docstring."""
     text = " ".join((ast.get_docstring(node) or "").split())
-    about, mark, red = re.match(r"(.*?)(?:(Seen red with|Broken on purpose:|Red when) (.*))?$", text).groups()  # type: ignore[union-attr]
-    if not mark:
-        red = ""
+    found = re.match(r"(.*?)(?:(?:Seen red with|Broken on purpose(?:, each found)?:) (.*))?$", text)
+    about, red = found.groups() if found else (text, None)
     return about.strip() or node.name.removeprefix("test_").replace("_", " ").capitalize() + ".", (red or "").strip()
 
 
