@@ -9,12 +9,12 @@ they are allocated; what needs resolved selectors is checked where they are reso
 
 from __future__ import annotations
 
-import base64
+import binascii
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .addresses import Prefix, overlapping
-from .curve import is_public, looks_private
+from .curve import has_private_form, is_public
 from .model import Fabric, Management, Peer, Policy, Segment, Tenant
 from .numbers import address_fault, host_bounds
 from .problems import NO_VALUE, Path, Problems
@@ -31,6 +31,8 @@ _NEVER_BEHIND = (
 )
 # Keys that are looked at to tell a declaration of real keys from a draft with made-up ones.
 _KEYS_SAMPLED = 8
+# Keys of a private one's form that are examined thoroughly: as many as a thousand peers have (see curve.py).
+_SUSPECTS_LIMIT = 64
 # So few say nothing about the others.
 _KEYS_TOO_FEW = 2
 # The shortest prefix a network behind a peer may have: anything wider is a default route in disguise.
@@ -80,17 +82,18 @@ def _refuse_private_keys(fabric: Fabric, problems: Problems) -> None:
         if peer.public_key is not None
     ]
     places += [(item.public_key, (*item.path, "public_key")) for item in fabric.revoked]
-    raws = [(base64.b64decode(word), path) for word, path in places]
-    private = [path for raw, path in raws if looks_private(raw)]
-    if not private:
+    raws = [(binascii.a2b_base64(word), path) for word, path in places]
+    suspects = [(raw, path) for raw, path in raws if has_private_form(raw)]
+    if not suspects:
         return
-    refused = set(private)
-    sample = [raw for raw, path in raws if path not in refused][:_KEYS_SAMPLED]
+    sample = [raw for raw, _path in raws if not has_private_form(raw)][:_KEYS_SAMPLED]
     if len(sample) > _KEYS_TOO_FEW and sum(map(is_public, sample)) * 2 < len(sample):
         return
-    for path in private:
-        remedy = "write the public key of a new pair: this one has been seen by others"
-        problems.add(path, NO_VALUE, "is a private key", remedy)
+    thorough = len(suspects) <= _SUSPECTS_LIMIT
+    for raw, path in suspects:
+        if not is_public(raw, thorough):
+            remedy = "write the public key of a new pair: this one has been seen by others"
+            problems.add(path, NO_VALUE, "is a private key", remedy)
 
 
 def segments_of(fabric: Fabric) -> Iterator[tuple[Tenant | None, Segment | None, tuple[Peer, ...]]]:

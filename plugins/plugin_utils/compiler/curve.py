@@ -16,20 +16,24 @@ A = 486662
 _ROOT_OF_MINUS_ONE = pow(2, (P - 1) // 4, P)
 
 
-def looks_private(raw: bytes) -> bool:
-    """Tell whether 32 bytes have a private key's form and cannot be a public one."""
-    return raw[0] & 7 == 0 and raw[31] >> 6 == 1 and not is_public(raw)
+def has_private_form(raw: bytes) -> bool:
+    """Tell whether 32 bytes are clamped as a private key is."""
+    return raw[0] & 7 == 0 and raw[31] >> 6 == 1
 
 
-def is_public(raw: bytes) -> bool:
-    """Tell whether 32 bytes can be the public key of a private one."""
-    return _is_multiple_of_eight(int.from_bytes(raw, "little"))
+def is_public(raw: bytes, thorough: bool = True) -> bool:
+    """Tell whether 32 bytes can be the public key of a private one.
+
+    thorough: 15 of 16 others are told apart, for 0.7 ms; without it 3 of 4, for 0.2 ms.
+    """
+    x = int.from_bytes(raw, "little")
+    if not _is_square(x * (x * x + A * x + 1)):
+        return False
+    return _is_multiple_of_eight(x) if thorough else _is_square(x)
 
 
 def _is_multiple_of_eight(x: int) -> bool:
-    """Tell whether x belongs to a point of the curve that is eight times another one: that can be halved thrice."""
-    if not _is_square(x * (x * x + A * x + 1)):
-        return False
+    """Tell whether a point of the curve, by its x, is eight times another one: whether it can be halved thrice."""
     half = _half(x)
     quarter = None if half is None else _half(half)
     return quarter is not None and _is_square(quarter)

@@ -138,6 +138,12 @@ def _own_pairs(segments: list[PlacedSegment], family: int) -> tuple[list[str], l
     peers, sites = [], []
     for segment in segments:
         for peer in segment.admitted:
+            own = peer.v4 if family == 4 else peer.v6
+            if not peer.declared.networks and own is not None:
+                # Ten thousand peers are mostly these.
+                address = own.address
+                peers.append(f'"{segment.interface}" . {address} . {address}')
+                continue
             blocks = [block.text for block in without_nested(each for each in peer.prefixes if each.family == family)]
             if len(blocks) == 1:
                 address = blocks[0].partition("/")[0]
