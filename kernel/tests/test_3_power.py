@@ -17,7 +17,7 @@ from kernelnet import Net, Outcome, assert_order
 from storms import assert_nothing_crossed, storm
 
 # The same moments again: TENANTNET_KERNEL_SEED=… with the number that a failure shows.
-SEED = int(os.environ.get("TENANTNET_KERNEL_SEED") or random.randrange(10**6))  # noqa: S311
+SEED = int(os.environ.get("TENANTNET_KERNEL_SEED") or random.randrange(10**6))  # noqa: S311 (a moment, no secret)
 TUNNELS = {"shared", "tenant-a", "tenant-b", "wg0"}
 
 
@@ -88,7 +88,7 @@ def test_power_cut_in_the_middle_of_a_run(net: Net, number: int, task: str) -> N
     inventory = net.copied("power")
     declare(inventory, number)
     keys = net.public_keys()
-    delay = random.Random(SEED + number).uniform(0.2, 2.5)  # noqa: S311
+    delay = random.Random(SEED + number).uniform(0.2, 2.5)  # noqa: S311 (a moment, no secret)
     print(f"seed {SEED}: {delay:.2f} s after the beginning of: {task}")
     with storm(net) as observed:
         cut_during(net, inventory, task, delay)
@@ -127,7 +127,7 @@ def test_power_cut_right_after_a_run(net: Net) -> None:
 @pytest.mark.parametrize("task", ["Route the fabric", "Reconcile the interfaces"], ids=["routing", "interfaces"])
 def test_power_cut_in_the_middle_of_the_first_run(net: Net, task: str) -> None:
     """Seen red with keys made anew in each run."""
-    delay = random.Random(SEED + len(task)).uniform(0.2, 2.5)  # noqa: S311
+    delay = random.Random(SEED + len(task)).uniform(0.2, 2.5)  # noqa: S311 (a moment, no secret)
     print(f"seed {SEED}: {delay:.2f} s after the beginning of: {task}")
     peers = {name: key for name, key in net.public_keys().items() if not name.startswith(HUB.name)}
     net.cut(HUB)
